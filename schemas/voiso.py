@@ -1,0 +1,205 @@
+"""Voiso's wire form (API v4): leads as it wants them, its answers and errors as it gives them.
+
+Rules: https://developers.voiso.com/reference-link/addleads, /error-codes, and for updates
+https://docs.voiso.com/v1/docs/running-an-api-campaign.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final, Literal
+
+from marshmallow import ValidationError, fields, validate
+
+from .leads import HEADER_NAME, PRIORITY
+from .outcomes import Outcome
+from .phones import digits, masked
+from .strict import Strict
+
+Operation = Literal["import", "update"]
+
+CARRIES: Final[dict[Operation, frozenset[str]]] = {
+    "import": frozenset(
+        {
+            "phone_number",
+            "name",
+            "first_name",
+            "last_name",
+            "source",
+            "priority",
+            "active",
+            "context_headers",
+        }
+    ),
+    # Only name, source, URL, active state and priority of a lead can change.
+    "update": frozenset({"phone_number", "name", "first_name", "last_name", "source", "priority", "active"}),
+}
+"""The canonical fields that reach Voiso, for each operation."""
+
+_AS_THEY_ARE: Final = ("source", "priority", "active", "context_headers")
+
+MAX_PROBLEM = 300  # characters of the dialer's words that we keep
+_MAX_LEAVES = 50
+
+
+def to_wire(lead: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
+    """A canonical lead as Voiso takes it: the number in digits first, one name, no field it cannot carry."""
+    wire: dict[str, Any] = {"phone_number": digits(lead["phone_number"])}
+    name = lead.get("name") or " ".join(filter(None, (lead.get("first_name"), lead.get("last_name"))))
+    if name:
+        wire["name"] = name
+    for key in _AS_THEY_ARE:
+        if key in lead and key in CARRIES[operation]:
+            wire[key] = lead[key]
+    return wire
+
+
+def read_answer(body: object) -> dict[str, list[str]]:
+    """The lists of numbers in an answer, each in digits, by the name of the list; {} if it has no list.
+
+    They stand in a wrapper object (``leads_import``) or, since nothing is documented for updates, in any
+    wrapper or none.
+    """
+    found: dict[str, list[str]] = {}
+    if not isinstance(body, Mapping):
+        return found
+    for place in (body, *body.values()):
+        if isinstance(place, Mapping):
+            for name, numbers in place.items():
+                if isinstance(numbers, list):
+                    found.setdefault(str(name), []).extend(_numbers(numbers))
+    return found
+
+
+def read_outcomes(body: object, operation: Operation) -> dict[str, Outcome] | None:
+    """What became of each number (in digits) that an answer names; None if the answer cannot be read.
+
+    An import's lists are documented; an update's are not: a list whose name speaks of refusal is
+    refused, any other is done. Of a number in several lists the best is true, for Voiso names the second
+    of two equal leads a duplicate.
+    """
+    lists = read_answer(body)
+    known = {name: outcome for name in lists if (outcome := _outcome(name, operation))}
+    if not known or (operation == "update" and not any(lists.values())):
+        return None
+    return {
+        number: outcome
+        for outcome in _WORST_FIRST
+        for name, meant in known.items()
+        if meant is outcome
+        for number in lists[name]
+    }
+
+
+def problem_text(body: object) -> str:
+    """The dialer's words about what is wrong, in one line of at most 300 characters, numbers masked.
+
+    Reads both shapes of error body, ``{"error": text}`` and ``{"errors": {field: [text]}}``, and makes
+    the best of any other.
+    """
+    said = body
+    if isinstance(body, Mapping):
+        said = body.get("errors") or body.get("error") or body
+    return _one_line(said)
+
+
+def bad_indices(body: object, n: int) -> dict[int, str] | None:
+    """The problem of each lead that the error names by its place in an array of ``n``, from 0.
+
+    None unless every key of ``errors`` names a place: ``3``, ``[3]``, ``leads[3].priority``,
+    ``3.priority``.
+    """
+    errors = body.get("errors") if isinstance(body, Mapping) else None
+    if not isinstance(errors, Mapping) or not errors:
+        return None
+    found: dict[int, list[str]] = {}
+    for key, said in errors.items():
+        place = _PLACE.fullmatch(str(key).strip()) if isinstance(key, (str, int)) else None
+        if place is None or int(place["index"]) >= n:
+            return None
+        field = place["field"]
+        found.setdefault(int(place["index"]), []).append(_one_line({field: said} if field else said))
+    return {index: "; ".join(texts)[:MAX_PROBLEM] for index, texts in found.items()}
+
+
+_PLACE = re.compile(r"(?:leads?\.?)?(\[)?(?P<index>[0-9]{1,4})(?(1)\])(?:[./](?P<field>.+))?")
+_REFUSAL = re.compile(r"reject|invalid|fail|error|refus|unknown|missing|not_found|skip")
+_WORST_FIRST = (Outcome.REJECTED, Outcome.DUPLICATE, Outcome.CREATED, Outcome.UPDATED)
+_IMPORTED = {
+    "created": Outcome.CREATED,
+    "duplicates": Outcome.DUPLICATE,
+    "rejected": Outcome.REJECTED,
+}
+
+
+def _outcome(list_name: str, operation: Operation) -> Outcome | None:
+    if operation == "import":
+        return _IMPORTED.get(list_name)
+    return Outcome.REJECTED if _REFUSAL.search(list_name.casefold()) else Outcome.UPDATED
+
+
+def _numbers(items: list[object]) -> Iterator[str]:
+    for item in items:
+        given = item.get("phone_number") if isinstance(item, Mapping) else item
+        if isinstance(given, int) and not isinstance(given, bool) and given.bit_length() <= 64:
+            given = str(given)
+        if isinstance(given, str) and (number := digits(given)):
+            yield number
+
+
+def _one_line(said: object) -> str:
+    text = "; ".join(islice(_leaves(said), _MAX_LEAVES))
+    text = "".join(c if c.isprintable() else " " for c in text[: 20 * MAX_PROBLEM])
+    # Masked before it is cut: half a number is still a number.
+    text = masked(" ".join(text.split()))
+    return text if len(text) <= MAX_PROBLEM else text[: MAX_PROBLEM - 1] + "…"
+
+
+def _leaves(said: object, name: str = "", depth: int = 5) -> Iterator[str]:
+    """The texts in ``said``, each after the name it stands under."""
+    if isinstance(said, Mapping) and depth:
+        for key, inner in said.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key), depth - 1)
+    elif isinstance(said, list) and depth:
+        for inner in said:
+            yield from _leaves(inner, name, depth - 1)
+    elif isinstance(said, (str, bytes, int, float)):
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        yield f"{name}: {text}" if name else text
+
+
+class WireBoolean(fields.Field[bool]):
+    """JSON's true or false, and no word for them."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError("must be true or false")
+        return value
+
+
+class WireSourceSchema(Strict):
+    """``source`` as the dialer takes it."""
+
+    system = fields.String()
+    url = fields.String()
+
+
+class WireLeadSchema(Strict):
+    """A lead on the wire, judged as strictly as the dialer's page allows; what the sandbox validates with."""
+
+    phone_number = fields.String(
+        required=True, validate=validate.Regexp(r"[0-9]+\Z", error="must be digits with the country code")
+    )
+    name = fields.String()
+    source = fields.Nested(WireSourceSchema)
+    priority = fields.Integer(
+        strict=True,
+        validate=validate.Range(PRIORITY[0], PRIORITY[-1], error="must be between {min} and {max}"),
+    )
+    active = WireBoolean()
+    context_headers = fields.Dict(
+        keys=fields.String(validate=validate.Regexp(rf"(?:{HEADER_NAME.pattern})\Z", error="is invalid")),
+        values=fields.String(),
+    )
