@@ -1,0 +1,117 @@
+"""One request in hand, and what a dialer does with it: the seam between the server and the dialers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .audit import Record
+    from .book import Book
+
+UNREADABLE: Final = object()
+"""What `Call.json` gives for a body that is not JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the client."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+
+    @classmethod
+    def json(cls, status: int, content: object, **headers: str) -> Answer:
+        """An answer of JSON; `retry_after="2"` becomes the header `retry-after`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = json.dumps(content, separators=(",", ":")).encode()
+        return cls(status, body, {"content-type": "application/json"} | named)
+
+    @property
+    def good(self) -> bool:
+        """Whether it is a 2xx."""
+        return 200 <= self.status < 300
+
+
+@dataclass(slots=True)
+class Call:
+    """A request as a dialer sees it; the dialer completes the record as it learns more."""
+
+    record: Record
+    headers: Mapping[str, str]
+    query_string: str = ""
+    params: dict[str, str] = field(default_factory=dict)
+    """Parts of the path, by the names the dialer gives them."""
+    body: bytes = b""
+    at_end: list[Callable[[float, bool], None]] = field(default_factory=list)
+    """Called once with the moment of the end and whether the client got an answer it can read."""
+    _json: Any = None
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query; of a name given twice the last."""
+        return dict(parse_qsl(self.query_string, keep_blank_values=True))
+
+    def json(self) -> Any:
+        """The body, decoded once; `UNREADABLE` if it is not JSON."""
+        if self._json is None:
+            try:
+                self._json = json.loads(self.body)
+            except ValueError:
+                self._json = UNREADABLE
+        return self._json
+
+
+class Dialer:
+    """The rules of one API, without sockets or faults; a dialer's module says what differs from this one.
+
+    For each request the stage calls `recognise`, `admit`, `arrived` and `act` in that order; before `act` it
+    lets `work_s` pass.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    """Paths that begin so are this dialer's."""
+    leads_operations: frozenset[str] = frozenset()
+    """Operations that `verify` judges by the rules for leads calls."""
+    call_size: int | None = None
+    """Leads allowed in one call."""
+
+    @property
+    def gap_s(self) -> float | None:
+        """Rest between two leads calls of a campaign; None if they may overlap."""
+        return None
+
+    def recognise(self, call: Call) -> None:
+        """Write into the record whose key, which operation and which campaign it is."""
+
+    def admit(self, call: Call) -> Answer | None:
+        """Judge by the head alone: None lets it in, an answer refuses it. May register an `at_end`."""
+        raise NotImplementedError
+
+    def arrived(self, call: Call) -> None:
+        """Note what the body holds, whatever was or will be answered."""
+
+    def work_s(self, call: Call) -> float:
+        """Seconds the dialer will work on an admitted call."""
+        raise NotImplementedError
+
+    def act(self, call: Call) -> Answer:
+        """Do the work of an admitted call."""
+        raise NotImplementedError
+
+    def books(self) -> Mapping[str, Book]:
+        """The books of the campaigns used so far, by campaign id."""
+        return {}
+
+    def alter(self, campaign: str, wanted: Mapping[str, object]) -> None:
+        """Put a campaign into a state, as its owner might by hand; ValueError says what is possible."""
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Return to the state of the first day."""

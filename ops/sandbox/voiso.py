@@ -1,0 +1,447 @@
+"""Voiso, API v4, as strict as its documents: developers.voiso.com and the seeds 000 and 001.
+
+Where they are silent the stricter reading holds: a client that passes here passes there.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .calls import Answer, Call, Dialer
+from .rates import SlidingWindows
+from .voiso_campaign import FINAL, STATUSES, Campaign
+from .voiso_leads import IMPORT, UPDATE, Check, numbers, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .book import Book
+    from .settings import SandboxSettings
+
+CALL_SIZE: Final = 1000
+PAGE: Final = 100
+STOPPED_ID, NOT_LIVE_ID = 9001, 9002
+
+
+class RefusedError(Exception):
+    """The request ends here, with this answer."""
+
+    def __init__(self, status: int, content: object, **headers: str) -> None:
+        super().__init__(status)
+        self.answer = Answer.json(status, content, **headers)
+
+
+def _not_found() -> RefusedError:
+    return RefusedError(404, {"error": "Not found"})
+
+
+def _bad_request() -> RefusedError:
+    return RefusedError(400, {"error": "Bad Request"})
+
+
+def _conflict(words: str) -> RefusedError:
+    return RefusedError(409, {"errors": {"campaign": [words]}})
+
+
+def _invalid(errors: Mapping[str, Sequence[str]]) -> RefusedError:
+    return RefusedError(422, {"errors": errors})
+
+
+class Voiso(Dialer):
+    """One contact centre with its campaigns and users."""
+
+    name = "voiso"
+    prefixes = ("/api/v4/",)
+    leads_operations = frozenset({"import", "update"})
+    call_size = CALL_SIZE
+
+    def __init__(self, settings: SandboxSettings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._campaigns: dict[int, Campaign] = {}
+        self._windows = SlidingWindows()
+
+    @property
+    def gap_s(self) -> float:
+        """From the end of a leads call to the start of the campaign's next [seed 001]."""
+        return self._settings.gap_s
+
+    # What the stage asks, in the order of a request
+
+    def recognise(self, call: Call) -> None:
+        """Find key, campaign and operation."""
+        record = call.record
+        record.key = self._label(_bearer(call))
+        for route in ROUTES:
+            match = route.path.fullmatch(record.path)
+            if match is None:
+                continue
+            call.params = match.groupdict()
+            campaign = call.params.get("campaign")
+            record.campaign = str(int(campaign)) if campaign else None
+            if route.method == record.method:
+                record.operation = route.operation
+                return
+
+    def admit(self, call: Call) -> Answer | None:
+        """Judge key, scope, rate, path, format, campaign and its state, in this order."""
+        try:
+            self._check_key(call)
+            self._check_rate(call)
+            _check_path(call)
+            _check_format(call)
+            if call.record.campaign:
+                campaign = self._campaign(call)
+                if call.record.operation in self.leads_operations:
+                    self._enter(call, campaign)
+        except RefusedError as refused:
+            return refused.answer
+        return None
+
+    def arrived(self, call: Call) -> None:
+        """Count the leads of a leads call, and note the numbers of an import."""
+        record = call.record
+        if record.operation not in self.leads_operations:
+            return
+        leads = call.json()
+        record.size = len(leads) if type(leads) is list else 0
+        campaign = self._find(record.campaign)
+        if campaign and record.operation == "import":
+            campaign.book.arrived(numbers(leads))
+
+    def work_s(self, call: Call) -> float:
+        """Leads calls take time, all others none worth speaking of."""
+        return self._settings.call_time_s if call.record.operation in self.leads_operations else 0.0
+
+    def act(self, call: Call) -> Answer:
+        """Do what method and path say."""
+        try:
+            return ACTS[call.record.operation](self, call)
+        except RefusedError as refused:
+            return refused.answer
+
+    def books(self) -> Mapping[str, Book]:
+        """The books of the campaigns used so far."""
+        return {str(number): campaign.book for number, campaign in self._campaigns.items()}
+
+    def alter(self, campaign: str, wanted: Mapping[str, object]) -> None:
+        """Set `status` or `live` of a campaign."""
+        found = self._find(campaign)
+        if found is None:
+            raise ValueError("campaign: Voiso has none of this id")
+        if not wanted.keys() <= {"status", "live"}:
+            raise ValueError("only status and live of a campaign can be set")
+        status, live = wanted.get("status"), wanted.get("live", found.live)
+        if not (status is None or (isinstance(status, str) and status in STATUSES)):
+            raise ValueError(f"status: must be one of {', '.join(sorted(STATUSES))}")
+        if not isinstance(live, bool):
+            raise ValueError("live: must be true or false")  # noqa: TRY004 - one kind of error for the caller
+        found.live = live
+        if status is not None:
+            found.put(status)
+
+    def forget(self) -> None:
+        """New campaigns, empty windows."""
+        self._campaigns = {}
+        self._windows.forget()
+
+    # What refuses a request by its head
+
+    def _label(self, key: str | None) -> str:
+        known = list(self._settings.keys)
+        if key in known:
+            return f"key {known.index(key) + 1}"
+        return "none" if key is None else "unknown"
+
+    def _check_key(self, call: Call) -> None:
+        scopes = self._settings.keys.get(_bearer(call) or "")
+        if scopes is None:
+            raise RefusedError(401, {"error": "Unauthorized"})
+        needed = SCOPE_OF.get(call.record.operation)
+        if needed is not None and needed not in scopes:
+            raise RefusedError(403, {"error": "Forbidden"})
+
+    def _check_rate(self, call: Call) -> None:
+        wait_s = self._windows.wait_s(call.record.key, call.record.started, self._settings.windows)
+        if wait_s:
+            again = {"retry_after": str(math.ceil(wait_s))} if self._settings.retry_after else {}
+            raise RefusedError(429, {"error": "Too many requests"}, **again)
+
+    def _enter(self, call: Call, campaign: Campaign) -> None:
+        """Begin a leads call; it holds the campaign until its answer is out."""
+        if not campaign.live:
+            raise RefusedError(400, {"error": "Campaign type should be live"})
+        status = campaign.status(self._clock())
+        if status in FINAL:
+            raise _conflict(f"the campaign is {status}")
+        busy = campaign.enter(call.record.started, self._settings.gap_s)
+        if busy:
+            raise _conflict(busy)
+        call.at_end.append(lambda ended, _readable: campaign.leave(ended))
+
+    # Leads
+
+    def import_leads(self, call: Call) -> Answer:
+        """Add leads: all of them are sound, or none is stored."""
+        book = self._campaign(call).book
+        created: list[str] = []
+        rejected: list[str] = []
+        duplicates: list[str] = []
+        for lead in self._sound_leads(call, IMPORT):
+            number = lead["phone_number"]
+            if number in book:
+                duplicates.append(number)
+            elif not self._dialable(number):
+                rejected.append(number)
+            else:
+                book.store(number)
+                self._keep(book, lead)
+                created.append(number)
+        call.record.stored = len(created)
+        named = [*created, *rejected, *duplicates]
+        call.at_end.append(lambda _ended, readable: book.settle(named, answered=readable))
+        lists = {"created": created, "rejected": rejected, "duplicates": duplicates}
+        return Answer.json(200, {"leads_import": lists})
+
+    def update_leads(self, call: Call) -> Answer:
+        """Change leads that are there; the others are rejected."""
+        book = self._campaign(call).book
+        updated: list[str] = []
+        rejected: list[str] = []
+        for lead in self._sound_leads(call, UPDATE):
+            number = lead["phone_number"]
+            if number in book:
+                self._keep(book, lead)
+                updated.append(number)
+            else:
+                rejected.append(number)
+        call.record.stored = len(updated)
+        return Answer.json(200, {"leads_update": {"updated": updated, "rejected": rejected}})
+
+    def _sound_leads(self, call: Call, checks: Mapping[str, Check]) -> list[dict[str, Any]]:
+        """The body's leads if there is nothing to say against any of them."""
+        leads: Any = call.json()
+        if type(leads) is not list:
+            raise _bad_request()
+        if not leads:
+            raise _invalid({"leads": ["can't be empty"]})
+        if len(leads) > CALL_SIZE:
+            raise _invalid({"leads": [f"Maximum limit of {CALL_SIZE} contacts for each request"]})
+        errors: dict[str, list[str]] = {}
+        for index, field, problem in problems(leads, checks):
+            words = errors.setdefault(f"{index}.{field}" if self._settings.indexed_errors else field, [])
+            if problem not in words:
+                words.append(problem)
+        if errors:
+            raise _invalid(errors)
+        return leads
+
+    def _dialable(self, number: str) -> bool:
+        suffix = self._settings.rejected_suffix
+        return 7 <= len(number) <= 15 and not (suffix and number.endswith(suffix))
+
+    def _keep(self, book: Book, lead: Mapping[str, Any]) -> None:
+        if self._settings.keep_fields:
+            book.keep(lead["phone_number"], lead)
+
+    # Campaigns
+
+    def list_campaigns(self, call: Call) -> Answer:
+        """A page of campaigns."""
+        now = self._clock()
+        ids = [*range(1, self._settings.campaigns + 1), STOPPED_ID, NOT_LIVE_ID]
+        rows = [campaign.as_dict(now) for number in ids if (campaign := self._find(str(number)))]
+        return _page(
+            call, "campaigns", rows, partial=("name",), equal=("status", "strategy", "method", "live")
+        )
+
+    def get_campaign(self, call: Call) -> Answer:
+        """One campaign."""
+        return Answer.json(200, {"campaign": self._campaign(call).as_dict(self._clock())})
+
+    def command(self, call: Call) -> Answer:
+        """Start, pause or stop; answers the bare campaign, as the sample of [pausecampaign] does."""
+        campaign, now = self._campaign(call), self._clock()
+        objection = campaign.command(call.record.operation, now, self._settings.transition_s)
+        if objection:
+            raise _conflict(objection)
+        return Answer.json(200, campaign.as_dict(now))
+
+    # Users; those of a campaign are its agents
+
+    def list_users(self, call: Call) -> Answer:
+        """A page of users."""
+        rows = [_user(number) for number in range(1, self._settings.users + 1)]
+        equal = ("sip_account", "security_access_group_id", "extension", "caller_id", "timezone")
+        return _page(call, "users", rows, partial=("name", "email"), equal=equal)
+
+    def list_agents(self, call: Call) -> Answer:
+        """A page of the campaign's agents."""
+        return _page(call, "users", [_user(number) for number in self._campaign(call).agents])
+
+    def add_agents(self, call: Call) -> Answer:
+        """Add users; those who are agents already are left out of the answer."""
+        agents = self._campaign(call).agents
+        body: Any = call.json()
+        if type(body) is not dict:
+            raise _bad_request()
+        wanted = body.get("user_ids")
+        if wanted is None:
+            raise _invalid({"user_ids": ["is missing"]})
+        if type(wanted) is not list or not wanted or not all(type(number) is int for number in wanted):
+            raise _invalid({"user_ids": ["must be an array of integers"]})
+        if len(wanted) > PAGE:
+            raise _invalid({"user_ids": [f"must be {PAGE} at most"]})
+        if not all(1 <= number <= self._settings.users for number in wanted):
+            raise _not_found()
+        added = [number for number in dict.fromkeys(wanted) if number not in agents]
+        agents.update(dict.fromkeys(added))
+        return Answer.json(200, {"added_users": [_user(number) for number in added]})
+
+    def remove_agent(self, call: Call) -> Answer:
+        """Remove one agent; 404 if it is none."""
+        agents, number = self._campaign(call).agents, int(call.params["user"])
+        if number not in agents:
+            raise _not_found()
+        del agents[number]
+        return Answer.json(200, {"user": _user(number)})
+
+    # Which campaigns there are
+
+    def _find(self, campaign: str | None) -> Campaign | None:
+        """The campaign of that id, made at its first use."""
+        number = int(campaign) if campaign and campaign.isdecimal() else 0
+        if not (1 <= number <= self._settings.campaigns or number in {STOPPED_ID, NOT_LIVE_ID}):
+            return None
+        if number not in self._campaigns:
+            self._campaigns[number] = Campaign(number, live=number != NOT_LIVE_ID)
+            if number == STOPPED_ID:
+                self._campaigns[number].put("stopped")
+        return self._campaigns[number]
+
+    def _campaign(self, call: Call) -> Campaign:
+        campaign = self._find(call.record.campaign)
+        if campaign is None:
+            raise _not_found()
+        return campaign
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a method and path mean."""
+
+    method: str
+    path: re.Pattern[str]
+    operation: str
+
+
+def _route(method: str, path: str, operation: str) -> Route:
+    return Route(method, re.compile("/api/v4" + re.sub(r"{(\w+)}", r"(?P<\1>[0-9]{1,18})", path)), operation)
+
+
+ROUTES: Final = (
+    _route("POST", "/campaigns/{campaign}/leads", "import"),
+    _route("PUT", "/campaigns/{campaign}/leads", "update"),  # not documented for v4: path and both methods
+    _route("PATCH", "/campaigns/{campaign}/leads", "update"),  # are assumed
+    _route("GET", "/campaigns", "list_campaigns"),
+    _route("GET", "/campaigns/{campaign}", "get_campaign"),
+    _route("POST", "/campaigns/{campaign}/start", "start"),
+    _route("POST", "/campaigns/{campaign}/pause", "pause"),
+    _route("POST", "/campaigns/{campaign}/stop", "stop"),
+    _route("GET", "/campaigns/{campaign}/users", "list_agents"),
+    _route("POST", "/campaigns/{campaign}/users", "add_agents"),
+    _route("DELETE", "/campaigns/{campaign}/users/{user}", "remove_agent"),
+    _route("GET", "/users", "list_users"),
+)
+
+ACTS: Final[Mapping[str, Callable[[Voiso, Call], Answer]]] = {
+    "import": Voiso.import_leads,
+    "update": Voiso.update_leads,
+    "list_campaigns": Voiso.list_campaigns,
+    "get_campaign": Voiso.get_campaign,
+    "start": Voiso.command,
+    "pause": Voiso.command,
+    "stop": Voiso.command,
+    "list_agents": Voiso.list_agents,
+    "add_agents": Voiso.add_agents,
+    "remove_agent": Voiso.remove_agent,
+    "list_users": Voiso.list_users,
+}
+
+SCOPE_OF: Final[Mapping[str, str]] = {
+    **dict.fromkeys(ACTS, "campaigns.manage"),  # for agents assumed, for the rest [seed 000, pausecampaign]
+    **dict.fromkeys(("list_campaigns", "get_campaign", "list_agents"), "campaigns.read"),
+    "list_users": "users.read",
+}
+
+
+def _bearer(call: Call) -> str | None:
+    scheme, _, key = call.headers.get("authorization", "").partition(" ")
+    return key if scheme == "Bearer" and key else None
+
+
+def _check_path(call: Call) -> None:
+    if call.record.operation in ACTS:
+        return
+    methods = [route.method for route in ROUTES if route.path.fullmatch(call.record.path)]
+    if not methods:
+        raise _not_found()
+    raise RefusedError(405, {"error": "Method not allowed"}, allow=", ".join(methods))
+
+
+def _check_format(call: Call) -> None:
+    accepted = call.headers.get("accept", "*/*")
+    if not any(kind in accepted for kind in ("application/json", "application/*", "*/*")):
+        raise RefusedError(406, {"errors": {"accept": ["only application/json is supported"]}})
+    has_body = call.headers.get("content-length", "0") != "0" or "transfer-encoding" in call.headers
+    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if has_body and kind != "application/json":
+        raise _bad_request()
+
+
+def _page(
+    call: Call,
+    name: str,
+    rows: list[dict[str, Any]],
+    *,
+    partial: Sequence[str] = (),
+    equal: Sequence[str] = (),
+) -> Answer:
+    """The rows that pass the query's filters, from `offset`, at most `limit` of them, and their total."""
+    query = call.query
+    limit, offset = _whole(query, "limit", PAGE, least=1, most=PAGE), _whole(query, "offset", 0, least=0)
+    for field in partial:
+        if field in query:
+            rows = [row for row in rows if query[field].lower() in str(row[field]).lower()]
+    for field in equal:
+        if field in query:
+            rows = [row for row in rows if _plain(row[field]) == query[field]]
+    return Answer.json(200, {name: rows[offset : offset + limit], "metadata": {"total": len(rows)}})
+
+
+def _whole(query: Mapping[str, str], name: str, default: int, *, least: int, most: int | None = None) -> int:
+    text = query.get(name, str(default))
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
+    if number < least or (most is not None and number > most):
+        raise _invalid({name: [f"must be {least} or more" if most is None else f"must be {least} to {most}"]})
+    return number
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _user(number: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "name": f"Agent {number}",
+        "email": f"agent{number}@sandbox.example",
+        "sip_account": f"sip{number}",
+        "security_access_group_id": 1,
+        "extension": str(1000 + number),
+        "caller_id": None,
+        "timezone": "UTC",
+    }
