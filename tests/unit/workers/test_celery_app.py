@@ -1,0 +1,170 @@
+"""The app and its settings, as Celery and kombu understand them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from celery._state import get_current_app
+from kombu.utils.scheduling import cycle_by_name
+
+from leadlane.schemas.settings import Settings
+from leadlane.workers import celery_app
+from leadlane.workers.celery_app import QUEUES, StrictOrder, configuration, make_app
+from leadlane.workers.logs import Logs
+from leadlane.workers.redaction import SafeAMQP, SafeTask
+from leadlane.workers.results import Results, SentinelResults
+
+SETTINGS = Settings(
+    redis_url="redis://:s3cret@localhost:1/0",
+    broker_url="redis://:s3cret@localhost:1/1",
+    result_url="redis://:s3cret@localhost:1/2",
+    visibility_timeout_s=77,
+    retention_s=4242,
+)
+
+
+@pytest.fixture
+def app() -> Celery:
+    return make_app(SETTINGS)
+
+
+def test_every_setting_is_one_that_celery_or_redbeat_knows(app: Celery) -> None:
+    from celery.app.defaults import SETTING_KEYS
+
+    others = {name for name in configuration(SETTINGS) if name not in SETTING_KEYS}
+    assert others == {
+        "redbeat_lock_timeout",
+        "redbeat_redis_url",
+        "redbeat_redis_options",
+        "redbeat_key_prefix",
+        "redis_backend_health_check_interval",  # read by Celery's Redis backend, though not in its table
+        "result_backend_thread_safe",  # read by all of its backends
+    }
+
+
+def test_every_transport_option_is_one_that_kombu_knows() -> None:
+    from kombu.transport.redis import Channel
+
+    assert set(configuration(SETTINGS)["broker_transport_options"]) <= set(Channel.from_transport_options)
+
+
+def test_our_settings_reach_celery(app: Celery) -> None:
+    assert app.conf.broker_url == SETTINGS.broker_url
+    assert app.conf.result_backend == SETTINGS.result_url
+    assert app.conf.redbeat_redis_url == SETTINGS.redis_url
+    assert app.conf.result_expires == 4242
+    assert app.backend.expires == 4242
+    assert app.conf.broker_transport_options["visibility_timeout"] == 77
+
+
+def test_nothing_is_lost_with_a_worker(app: Celery) -> None:
+    assert app.conf.task_acks_late
+    assert app.conf.task_reject_on_worker_lost
+    assert not app.conf.worker_cancel_long_running_tasks_on_connection_loss
+    assert app.conf.broker_connection_max_retries is None
+    assert app.conf.result_backend_always_retry
+
+
+def test_only_json_comes_in_or_goes_out(app: Celery) -> None:
+    assert app.conf.accept_content == app.conf.result_accept_content == ["json"]
+    assert {app.conf.task_serializer, app.conf.result_serializer, app.conf.event_serializer} == {"json"}
+
+
+@pytest.mark.parametrize(
+    ("task", "queue"),
+    [
+        ("leadlane.leads.import", "intake"),
+        ("leadlane.leads.update", "intake"),
+        ("leadlane.leads.remove", "intake"),
+        ("leadlane.campaigns.stop", "control"),
+        ("leadlane.agents.sync", "control"),
+        ("leadlane.maintenance.sweep", "control"),
+        ("celery.ping", "celery"),
+    ],
+)
+def test_a_task_goes_to_the_queue_of_its_kind(app: Celery, task: str, queue: str) -> None:
+    route = app.amqp.router.route({}, task)
+    assert route.get("queue", app.amqp.default_queue).name == queue
+
+
+def test_there_are_four_queues_and_no_other_is_made(app: Celery) -> None:
+    assert tuple(app.amqp.queues) == QUEUES == ("control", "turns", "intake", "celery")
+    with pytest.raises(KeyError):
+        app.amqp.queues["cotnrol"]
+
+
+def test_queues_are_served_in_order_however_they_were_named(app: Celery) -> None:
+    order = cycle_by_name(app.conf.broker_transport_options["queue_order_strategy"])()
+    assert isinstance(order, StrictOrder)
+    order.update(["other", "celery", "intake", "control", "turns"])
+    order.rotate("control")
+    assert order.consume(5) == [*QUEUES, "other"]
+    assert order.consume(2) == ["control", "turns"]
+
+
+def test_a_worker_has_threads(app: Celery) -> None:
+    assert app.conf.worker_pool == "threads"
+    assert app.conf.worker_prefetch_multiplier == 1
+    assert app.conf.worker_disable_prefetch
+
+
+def test_the_lock_of_beat_outlives_five_of_its_loops(app: Celery) -> None:
+    assert app.conf.redbeat_lock_timeout >= 5 * app.conf.beat_max_loop_interval
+    sweep = app.conf.beat_schedule["sweep"]
+    assert (sweep["task"], sweep["schedule"]) == ("leadlane.maintenance.sweep", 600)
+
+
+def test_redaction_is_in_its_place(app: Celery) -> None:
+    assert isinstance(app.amqp, SafeAMQP)
+    assert isinstance(app.log, Logs)
+    assert issubclass(app.Task, SafeTask)
+    assert app.Task.Request == "leadlane.workers.redaction:SafeRequest"
+    assert app.conf.worker_consumer == "leadlane.workers.redaction:SafeConsumer"
+
+
+@pytest.mark.parametrize(
+    ("url", "backend"), [("redis://h/0", Results), ("rediss://h/0?ssl_cert_reqs=CERT_REQUIRED", Results)]
+)
+def test_results_are_written_by_our_backend(url: str, backend: type) -> None:
+    assert type(make_app(Settings(result_url=url)).backend) is backend
+
+
+def test_results_behind_sentinel_too() -> None:
+    app = make_app(Settings(result_url="sentinel://h1:26379;sentinel://h2:26379"))
+    assert type(app.backend) is SentinelResults
+
+
+def test_a_task_class_of_the_caller_is_the_base_of_all_tasks() -> None:
+    class Ours(SafeTask):
+        abstract = True
+
+    assert issubclass(make_app(SETTINGS, task_cls=Ours).Task, Ours)
+
+
+def test_an_app_of_ours_does_not_take_the_place_of_a_services_own() -> None:
+    own = get_current_app()
+    make_app(SETTINGS)
+    assert get_current_app() is own
+
+
+@pytest.mark.parametrize("shown", ["conf", "report"])
+def test_passwords_are_not_shown(app: Celery, shown: str) -> None:
+    text = str(app.conf.table(with_defaults=True)) if shown == "conf" else app.bugreport()
+    assert "s3cret" not in text
+    assert "broker_url" in text
+
+
+def test_the_module_has_the_app_that_celerys_command_line_looks_for(tmp_path: Path) -> None:
+    (tmp_path / "leadlane.toml").write_text('redis_url = "redis://elsewhere:1/0"')
+    program = "from celery.app.utils import find_app; print(find_app('leadlane.workers.celery_app').conf.broker_url)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == "redis://elsewhere:1/0"
+
+
+def test_the_module_has_nothing_else_to_give() -> None:
+    with pytest.raises(AttributeError):
+        celery_app.application  # noqa: B018

@@ -1,0 +1,1 @@
+"""What does the work: the Celery app, lanes, dispatcher, ledger, transport, providers."""

@@ -1,0 +1,116 @@
+"""The public facts of accounts: what workers publish in Redis, so that producers need no settings.
+
+Never a key. Facts have no expiry; a worker that starts writes its own over them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from leadlane.schemas.addresses import CampaignAddress
+from leadlane.schemas.errors import BadCampaign, UnknownAccount, UnsupportedOperation
+from leadlane.schemas.phones import PhoneCheck
+from leadlane.schemas.settings import Account, Rate, Settings
+from leadlane.workers.engine import gap_s
+from leadlane.workers.lanes import Lanes
+from leadlane.workers.providers import PROVIDERS, Operation, Provider
+
+
+HEADROOM = 1.03
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a producer must know of an account."""
+
+    name: str
+    provider: str
+    base_url: str
+    region: str | None
+    phone_check: PhoneCheck
+
+    @property
+    def dialer(self) -> Provider:
+        """The provider's record."""
+        return PROVIDERS[self.provider]
+
+    def operation(self, name: str) -> Operation:
+        """The operation; raises UnsupportedOperation if the dialer has none of this name."""
+        try:
+            return self.dialer.operations[name]
+        except KeyError:
+            raise UnsupportedOperation(self.name, name, sorted(self.dialer.operations)) from None
+
+    def lane(self, campaign: str, kind: str = "leads") -> str:
+        """The lane of a campaign: accounts with keys to the same contact centre share it."""
+        return f"{kind}/{self.provider}/{urlsplit(self.base_url).netloc}/{campaign}"
+
+
+def gcra(rates: tuple[Rate, ...]) -> str:
+    """Rates as ``lane.lua`` takes them: ``T:tolerance,...`` in ms.
+
+    A tenth of a window may go at once, the rest is spread evenly, so that no window of its length,
+    wherever it begins, holds more than the rate. HEADROOM is for what the network shifts calls against
+    each other.
+    """
+    parts = []
+    for rate in rates:
+        burst = max(rate.count // 10, 1)
+        step = HEADROOM * rate.period_s * 1000 / max(rate.count - burst + (burst == 1), 1)
+        parts.append(f"{step:.3f}:{(burst - 1) * step:.3f}")
+    return ",".join(parts)
+
+
+def publish_facts(lanes: Lanes, settings: Settings) -> None:
+    """Write the facts of all accounts of these settings, and what the lane scripts need of them."""
+    longest = 0.0
+    with lanes.client.pipeline(transaction=False) as pipe:
+        for account in settings.accounts.values():
+            provider = PROVIDERS.get(account.provider)
+            if provider is None:
+                continue
+            key = lanes.key("acct", account.name)
+            pipe.hset(key, mapping={"facts": json.dumps(_facts(account)), "gcra": gcra(account.rate)})
+            pipe.hset(key, "flight", account.max_in_flight or 0)
+            pipe.sadd(lanes.key("names"), account.name)
+            longest = max(longest, account.lost_call_s + gap_s(account, provider))
+        pipe.hset(
+            lanes.key("clock"),
+            mapping={"retention": int(settings.retention_s * 1000), "lost": int(longest * 1000)},
+        )
+        pipe.execute()
+
+
+def _facts(account: Account) -> Mapping[str, object]:
+    return {
+        "v": 1,
+        "provider": account.provider,
+        "base_url": account.base_url,
+        "region": account.default_region,
+        "phone_check": account.phone_check,
+    }
+
+
+def read_facts(lanes: Lanes, name: str) -> Facts:
+    """The facts of an account; raises UnknownAccount with the names that exist."""
+    raw: bytes | None = lanes.client.hget(lanes.key("acct", name), "facts")  # type: ignore[assignment]
+    if raw is None:
+        raise UnknownAccount(name, account_names(lanes))
+    stored = json.loads(raw)
+    return Facts(name, stored["provider"], stored["base_url"], stored["region"], stored["phone_check"])
+
+
+def account_names(lanes: Lanes) -> list[str]:
+    """Names of the accounts that workers have published."""
+    return sorted(name.decode() for name in lanes.client.smembers(lanes.key("names")))  # type: ignore[union-attr]
+
+
+def canonical(facts: Facts, address: CampaignAddress) -> str:
+    """The one form of a campaign id at its dialer; raises BadCampaign saying what would be right."""
+    try:
+        return facts.dialer.canonical_campaign(address.campaign)
+    except ValueError as exc:
+        raise BadCampaign(str(address), str(exc)) from None

@@ -1,0 +1,73 @@
+"""What one worker process has: its lanes, its transport, its keys, and the two threads that serve them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import redis
+import structlog
+
+from leadlane.schemas.settings import Account, Settings
+from leadlane.workers.jobs import Jobs
+from leadlane.workers.keeper import Keeper
+from leadlane.workers.lanes import Call, Lanes, Row
+from leadlane.workers.providers import PROVIDERS, Provider
+from leadlane.workers.transport import Transport
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class ShuttingDownError(Exception):
+    """The process ends while Redis is away; the message stays unacknowledged and comes again."""
+
+
+@dataclass(slots=True)
+class Engine:
+    """The collaborators of a turn; clock, dice and sleep come from outside for the tests."""
+
+    settings: Settings
+    lanes: Lanes
+    jobs: Jobs
+    transport: Transport
+    keeper: Keeper
+    keys: Mapping[str, str]
+    publish: Callable[[Call], None]
+    finish: Callable[[Sequence[tuple[Row, Mapping[str, object]]]], None]
+    wake: Callable[[], None] = lambda: None
+    dice: Callable[[], float] = random.random
+    sleep: Callable[[float], None] = time.sleep
+    stopping: Callable[[], bool] = lambda: False
+
+    def account(self, name: str) -> Account | None:
+        """The account as this worker knows it."""
+        return self.settings.accounts.get(name)
+
+    def provider(self, account: Account) -> Provider:
+        """The dialer of the account."""
+        return PROVIDERS[account.provider]
+
+    def patiently(self, act: Callable[[], T]) -> T:
+        """The act's value; a Redis error never ends a task, it waits with backoff until Redis is back.
+
+        Raises ShuttingDownError if the process is asked to end meanwhile.
+        """
+        wait = 0.1
+        while True:
+            try:
+                return act()
+            except redis.RedisError as exc:
+                if self.stopping():
+                    raise ShuttingDownError from None
+                log.warning("redis is away, waiting", error=type(exc).__name__, wait_s=wait)
+            self.sleep(wait)
+            wait = min(wait * 2, 2.0)
+
+
+def gap_s(account: Account, provider: Provider) -> float:
+    """Rest of a leads lane of this account, seconds: the account's setting, else the provider's rule."""
+    return provider.gap_s if account.import_gap_s is None else account.import_gap_s

@@ -1,0 +1,78 @@
+"""What a worker process must have in place before it takes work, as one bootstep."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import celery.app.utils
+import redis
+from celery import bootsteps
+from celery.concurrency.solo import TaskPool as SoloPool
+from celery.concurrency.thread import TaskPool as ThreadPool
+from kombu.transport.redis import Channel
+
+_REFUSED = (
+    "leadlane: the {} pool is refused: the threads that renew leases and call lanes live in the worker "
+    "process, and a forked child or a greenlet would run without them; use --pool threads (or solo)\n"
+)
+
+
+class Guards(bootsteps.Step):
+    """Refuses pools that lanes cannot live in, and mends Celery where a busy worker would die."""
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        refuse_foreign_pool(parent.pool_cls)
+        guard_closed_channels()
+
+
+def refuse_foreign_pool(pool: type) -> None:
+    """Nothing for the threads and solo pools and what derives from them.
+
+    ``celery worker -P prefork`` never gets here: Celery takes prefork on its command line for "as configured"
+    (celery/bin/worker.py), which is threads.
+
+    Raises:
+        SystemExit: any other pool; one line on stderr says why, the code is 2.
+    """
+    if not issubclass(pool, ThreadPool | SoloPool):
+        sys.stderr.write(_REFUSED.format(pool.__module__.rpartition(".")[2]))
+        raise SystemExit(2)
+
+
+def guard_closed_channels() -> None:
+    """A late ack on a channel whose connection was closed fails as a lost connection, not as a bug.
+
+    When Redis goes away under a worker that holds an unacknowledged message, celery 5.7.0 collects the
+    connection (celery/worker/consumer/consumer.py, on_connection_error_after_connected), which detaches the
+    transport. `close`, or the ack of the task that ends later, then asks the dead channel for a pool, and
+    kombu 5.7.0 (kombu/transport/redis.py, Channel._connparams) reads the hostname of None. An AttributeError
+    is not one of the errors Celery recovers from: the whole process ends. Drop this when the test that kills
+    Redis under a busy worker passes without it.
+    """
+    channel: Any = Channel
+    connparams = channel._connparams  # noqa: SLF001  # the very function that must be mended
+    if getattr(connparams, "guarded", False):
+        return
+
+    def guarded(self: Any, asynchronous: bool = False) -> Any:
+        if getattr(self.connection, "client", None) is None:
+            raise redis.ConnectionError("the broker connection of this channel is closed")
+        return connparams(self, asynchronous)
+
+    guarded.guarded = True  # type: ignore[attr-defined]
+    channel._connparams = guarded  # noqa: SLF001
+
+
+def hide_redbeat_url() -> None:
+    """`inspect conf`, `report` and Flower's Config tab show RedBeat's URL as ********.
+
+    Celery hides settings by name, and this one's name does not say that there may be a password in it
+    (https://github.com/sibson/redbeat/issues/215).
+    """
+    shown: Any = celery.app.utils
+    if not shown.HIDDEN_SETTINGS.search("redbeat_redis_url"):
+        pattern = f"{shown.HIDDEN_SETTINGS.pattern}|REDBEAT_REDIS_URL"
+        shown.HIDDEN_SETTINGS = re.compile(pattern, re.IGNORECASE)

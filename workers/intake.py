@@ -1,0 +1,157 @@
+"""Intake: rows of any form become batches that can be stored, one after another, lazily.
+
+Each lead is checked once, brought into the provider's wire form once and compressed; what is wrong with a row
+is told with its index and never stops the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from leadlane.schemas.leads import Clean, Invalid, clean
+from leadlane.workers import payloads
+from leadlane.workers.accounts import Facts
+from leadlane.workers.lanes import Class, Ticket
+from leadlane.workers.providers import Operation
+
+BATCH = 1000
+"""Leads of one batch at most, for every provider."""
+REMEMBERED = 2_000_000
+"""Numbers of a job that are remembered to find duplicates; beyond it they are found within a batch."""
+TWIN = "the same number came earlier in this job"
+
+
+@dataclass(slots=True)
+class Seen:
+    """The numbers of a job so far. About 60 bytes each."""
+
+    numbers: set[int] = field(default_factory=set)
+
+    def again(self, digits: str) -> bool:
+        """Whether the number came before; remembers it."""
+        number = int(digits)
+        if number in self.numbers:
+            return True
+        if len(self.numbers) < REMEMBERED:
+            self.numbers.add(number)
+        return False
+
+
+@dataclass(slots=True)
+class Draft:
+    """A batch that is being filled: rows in order, of which ``size`` are to be sent."""
+
+    start: int
+    numbers: list[str] = field(default_factory=list)
+    wires: list[str] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    why: dict[int, str] = field(default_factory=dict)
+    size: int = 0
+
+    def tell(self, number: str, code: str, reason: str) -> None:
+        """A row that is not sent, and why."""
+        self.why[len(self.numbers)] = reason
+        self.numbers.append(" ".join(number.split()))
+        self.wires.append("")
+        self.codes.append(code)
+
+    def take(self, digits: str, wire: str) -> None:
+        """A lead to send."""
+        self.numbers.append(digits)
+        self.wires.append(wire)
+        self.codes.append(".")
+        self.size += 1
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds a call's worth of leads, or of complaints."""
+        return self.size >= BATCH or len(self.numbers) >= 2 * BATCH
+
+
+class Intake:
+    """Turns the rows of one job into drafts; notes on the way which fields the dialer cannot carry."""
+
+    def __init__(self, facts: Facts, operation_name: str) -> None:
+        self.facts = facts
+        self.operation: Operation = facts.operation(operation_name)
+        self.operation_name = operation_name
+        self.rows = 0
+        self.uncarried: set[str] = set()
+        self._seen = Seen()
+
+    def drafts(self, rows: Iterable[object]) -> Iterator[Draft]:
+        """Full drafts, and the rest. What ``rows`` raises goes through, after the rest of what it gave."""
+        draft = Draft(0)
+        try:
+            for row in clean(rows, region=self.facts.region, phone_check=self.facts.phone_check):
+                self._add(draft, row)
+                self.rows = row.index + 1
+                if draft.full:
+                    yield draft
+                    draft = Draft(self.rows)
+        except Exception as exc:  # noqa: BLE001  the producer's own; given back once its rows are safe
+            if draft.numbers:
+                yield draft
+            raise exc from None
+        if draft.numbers:
+            yield draft
+
+    @staticmethod
+    def empty() -> Draft:
+        """A batch of no rows."""
+        return Draft(0)
+
+    def _add(self, draft: Draft, row: Clean | Invalid) -> None:
+        if isinstance(row, Invalid):
+            draft.tell(row.phone, "i", row.problems)
+        elif self.operation_name == "import" and self._seen.again(row.digits):
+            draft.tell(f"+{row.digits}", "d", TWIN)
+        else:
+            self.uncarried.update(row.lead.keys() - self.operation.carries)
+            wire = json.dumps(self.operation.wire(row.lead), ensure_ascii=False, separators=(",", ":"))
+            draft.take(row.digits, wire)
+
+    def ticket(
+        self,
+        draft: Draft,
+        *,
+        job: str,
+        campaign: str,
+        priority: Class,
+        id: str | None = None,  # noqa: A002  the ticket's own word
+        on_duplicate: str = "keep",
+        expires_in_ms: int | None = None,
+        signature: str = "",
+        linked: bool = False,
+        piece_of: str = "",
+        cut_into: int = 0,
+    ) -> Ticket:
+        """The draft as a ticket; its id is job, place and a digest of its content unless one is given."""
+        batch = payloads.Batch(draft.start, self.operation_name, draft.numbers, draft.wires)
+        if id is None:
+            content = "\n".join((*draft.numbers, *draft.wires)).encode(errors="surrogatepass")
+            id = f"{job}-{draft.start}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"  # noqa: A001
+        return Ticket(
+            id=id,
+            lane=self.facts.lane(campaign),
+            address={"campaign": campaign, "provider": self.facts.provider, "base_url": self.facts.base_url},
+            account=self.facts.name,
+            operation=self.operation_name,
+            campaign=campaign,
+            job=job,
+            payload=payloads.pack(batch),
+            n=len(draft.numbers),
+            size=draft.size,
+            priority=priority,
+            codes="".join(draft.codes) if draft.why else "",
+            why=draft.why,
+            options="update" if on_duplicate == "update" and self.operation_name == "import" else "",
+            expires_in_ms=expires_in_ms,
+            signature=signature,
+            linked=linked,
+            piece_of=piece_of,
+            cut_into=cut_into,
+        )

@@ -1,0 +1,193 @@
+"""Jobs: what one import made, its progress and its report, as the lane scripts keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from leadlane.schemas.outcomes import OUTCOME_OF
+from leadlane.workers import payloads
+from leadlane.workers.lanes import Lanes
+
+CHUNK = 20
+PRODUCER_GONE_MS = 60_000
+"""An open job of which nothing was heard for so long has lost its producer."""
+DEFAULT_REASONS = {
+    "r": "refused by the dialer, which gave no reason",
+    "d": "the dialer had this number already",
+    "x": "cancelled before it was sent",
+    "e": "its time ran out before it was sent",
+    "?": "sent, but nobody can say whether it arrived",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One lead of a job; ``outcome`` is ``waiting`` or ``dead`` while it has none."""
+
+    index: int
+    phone_number: str
+    outcome: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as producers get it."""
+        return {
+            "index": self.index,
+            "phone_number": self.phone_number,
+            "outcome": self.outcome,
+            "reason": self.reason,
+        }
+
+
+class Jobs:
+    """The jobs of one Redis."""
+
+    def __init__(self, lanes: Lanes) -> None:
+        self.lanes = lanes
+        self.client = lanes.client
+
+    def open(
+        self, account: str, campaign: str, lane: str, operation: str, *, job: str = "", key: str = ""
+    ) -> str:
+        """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key."""
+        job = job or uuid4().hex[:16]
+        now = self._now_ms()
+        fields: dict[Any, Any] = {
+            "v": "1",
+            "acct": account,
+            "campaign": campaign,
+            "lane": lane,
+            "op": operation,
+        }
+        if key:
+            fields["key"] = key
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.hset(self.lanes.key("job", job), mapping={**fields, "seen": str(now)})
+            pipe.hsetnx(self.lanes.key("job", job), "created", now)
+            pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
+            pipe.execute()
+        return job
+
+    def keyed(self, key: str) -> str:
+        """The job of an idempotency key, whether it exists yet or not; one key has one job in any race."""
+        name = self.lanes.key("key", key)
+        self.client.set(name, uuid4().hex[:16], nx=True)
+        found: bytes = self.client.get(name)  # type: ignore[assignment]
+        return found.decode()
+
+    def has_producer(self, fields: Mapping[str, str]) -> bool:
+        """Whether somebody is filling this open job: it was heard of within the last minute."""
+        return self._now_ms() - int(float(fields.get("seen", 0))) < PRODUCER_GONE_MS
+
+    def renew(self, job: str) -> None:
+        """Say that the producer of an open job is there."""
+        self.client.hset(self.lanes.key("job", job), "seen", str(self._now_ms()))
+
+    def fields(self, job: str) -> dict[str, str]:
+        """The job as stored; empty if there is none."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("job", job))  # type: ignore[assignment]
+        return {name.decode(): value.decode() for name, value in raw.items()}
+
+    def counts(self, job: str) -> dict[str, int]:
+        """Leads per outcome, ``leads``, ``waiting`` and ``dead``; the rest adds up to ``leads``."""
+        return counts_of(self.fields(job))
+
+    def batches(self, job: str) -> list[str]:
+        """Ids of the job's tickets, in the order they were stored."""
+        raw: list[bytes] = self.client.lrange(self.lanes.key("batches", job), 0, -1)  # type: ignore[assignment]
+        return [ticket.decode() for ticket in raw]
+
+    def note_uncarried(self, job: str, names: Iterable[str]) -> None:
+        """Remember which fields of the job's leads the dialer cannot carry; said once per job."""
+        if found := sorted(names):
+            self.client.hset(self.lanes.key("job", job), "uncarried", ",".join(found))
+
+    def sweep(self, *, chunk: int = 500) -> int:
+        """Take jobs off the index whose record has expired: how many. Oldest first, one chunk at a time."""
+        swept, at = 0, 0
+        while True:
+            names: list[bytes] = self.client.zrange(self.lanes.key("jobs"), at, at + chunk - 1)  # type: ignore[assignment]
+            if not names:
+                return swept
+            with self.client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.exists(self.lanes.key("job", name.decode()))
+                gone = [name for name, there in zip(names, pipe.execute(), strict=True) if not there]
+            if gone:
+                self.client.zrem(self.lanes.key("jobs"), *gone)
+            swept += len(gone)
+            at += len(names) - len(gone)
+
+    def _now_ms(self) -> int:
+        seconds, micros = self.client.time()
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def cancel(self, job: str) -> dict[str, int]:
+        """Cancel what has not left, and seal the job: tickets ``cancelled``, ``flagged`` (aboard), ``done``."""
+        answers: dict[str, int] = {}
+        for ticket in self.batches(job):
+            answer = self.lanes.cancel(ticket)
+            answers[answer] = answers.get(answer, 0) + 1
+        self.lanes.seal(job)
+        return answers
+
+    def report(self, job: str) -> Iterator[ReportRow]:
+        """One row per lead, in the order they came."""
+        tickets = self.batches(job)
+        for at in range(0, len(tickets), CHUNK):
+            with self.client.pipeline(transaction=False) as pipe:
+                for ticket in tickets[at : at + CHUNK]:
+                    pipe.get(self.lanes.key("pay", ticket))
+                    pipe.get(self.lanes.key("out", ticket))
+                    pipe.hgetall(self.lanes.key("why", ticket))
+                    pipe.hmget(self.lanes.key("t", ticket), "state", "reason")
+                answers = pipe.execute()
+            for i in range(0, len(answers), 4):
+                yield from _rows(*answers[i : i + 4])
+
+    def ticket(self, ticket: str) -> dict[str, str]:
+        """A ticket's fields; empty if there is none."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("t", ticket))  # type: ignore[assignment]
+        return {name.decode(): value.decode() for name, value in raw.items()}
+
+    def codes(self, ticket: str, n: int) -> str:
+        """The outcome codes of a ticket's rows."""
+        raw: bytes | None = self.client.get(self.lanes.key("out", ticket))  # type: ignore[assignment]
+        return raw.decode() if raw else "." * n
+
+
+def counts_of(fields: Mapping[str, str]) -> dict[str, int]:
+    """Leads per outcome of a stored job, without zeros, with ``leads``, ``waiting`` and ``dead``."""
+    leads, dead = int(fields.get("leads", 0)), int(fields.get("dead", 0))
+    found: dict[str, int] = {}
+    for code, outcome in OUTCOME_OF.items():
+        if n := int(fields.get(f"n:{code}", 0)):
+            found[outcome.value] = found.get(outcome.value, 0) + n
+    return {"leads": leads, **found, "dead": dead, "waiting": leads - dead - sum(found.values())}
+
+
+def _rows(
+    payload: bytes | None, codes: bytes | None, why: Mapping[bytes, bytes], ticket: list[bytes | None]
+) -> Iterator[ReportRow]:
+    if payload is None:
+        return
+    batch = payloads.unpack(payload)
+    text = codes.decode() if codes else "." * len(batch.numbers)
+    reasons = {name.decode(): reason.decode() for name, reason in why.items()}
+    state, last = (part.decode() if part else "" for part in ticket)
+    for i, (number, wire, code) in enumerate(zip(batch.numbers, batch.wires, text, strict=True)):
+        outcome = OUTCOME_OF.get(code)
+        reason = reasons.get(str(i)) or reasons.get(code) or DEFAULT_REASONS.get(code, "")
+        if outcome is None:
+            reason = last if state == "dead" else reason
+        if code == "C":
+            reason = "reconciled: its answer was lost, the dialer has it"
+        yield ReportRow(
+            batch.start + i,
+            f"+{number}" if wire else number,
+            outcome.value if outcome else ("dead" if state == "dead" else "waiting"),
+            reason,
+        )

@@ -1,0 +1,282 @@
+"""Lanes: the line in front of each campaign, kept in Redis by short Lua scripts.
+
+One method per script; what a script does, which keys it touches and what it answers stands in its header
+(``lua/*.lua``). The scripts are atomic, take the time from Redis, and each may be repeated safely after a
+lost reply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import redis
+
+from leadlane.workers.connection import lua
+
+Class = Literal["urgent", "normal", "bulk"]
+CLASSES: dict[str, int] = {"urgent": 0, "normal": 1, "bulk": 2}
+ROW_FIELDS = (
+    "acct", "op", "campaign", "job", "n", "class", "attempts", "first", "conflicts", "lost", "solo",
+    "search", "created", "calls", "options", "links", "cut",
+)  # fmt: skip
+MOST_RIDERS = 200
+"""Batches that may travel with a holder: bounds the time one script takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A new ticket: one batch, or one command, for one campaign.
+
+    ``n`` counts the rows of the batch, ``size`` those that are to be sent; ``options`` must be equal for
+    batches that share a call. ``signature`` is the JSON of the Celery task that waits for it, if it is not
+    one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
+    that it must run to end. A task of more leads than a batch may hold is cut: its ticket has ``cut_into``,
+    the number of pieces beside it, and each of those has ``piece_of``.
+    """
+
+    id: str
+    lane: str
+    address: Mapping[str, str]
+    account: str
+    operation: str
+    campaign: str
+    job: str
+    payload: bytes
+    n: int
+    size: int
+    priority: Class = "normal"
+    group: Literal["leads", "control"] = "leads"
+    codes: str = ""
+    why: Mapping[int, str] = field(default_factory=dict)
+    options: str = ""
+    expires_in_ms: int | None = None
+    signature: str = ""
+    linked: bool = False
+    piece_of: str = ""
+    cut_into: int = 0
+
+    @property
+    def kind(self) -> Literal["import", "other"]:
+        """Updates and removals are a barrier in the lane: later imports do not pass them."""
+        return "import" if self.operation == "import" and self.group == "leads" else "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A ticket whose turn has come; whoever receives this publishes its task."""
+
+    ticket: str
+    queue: str
+    number: int
+    operation: str
+    account: str
+    campaign: str
+    job: str
+    n: int
+    priority: str
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One ticket aboard a turn, as stored."""
+
+    ticket: str
+    codes: str
+    payload: bytes | None
+    fields: Mapping[str, str]
+
+    def number(self, name: str) -> int:
+        """The field as a number; 0 if it is absent."""
+        return int(float(self.fields.get(name) or 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The answer to a task that has come: ``granted`` with rows, or why not."""
+
+    verdict: Literal["granted", "parked", "elsewhere", "done", "dead", "unknown"]
+    lane: str = ""
+    now_ms: int = 0
+    rows: tuple[Row, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A called ticket that did not come, its queue to be looked at."""
+
+    lane: str
+    number: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a dispatcher has to do now, and when to look again."""
+
+    wait_ms: int
+    calls: tuple[Call, ...]
+    overdue: tuple[Overdue, ...]
+    finish: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What leaving a turn brought: the next call to publish, whether the turn was still ours."""
+
+    stale: bool
+    call: Call | None
+    complete: bool
+
+
+class Lanes:
+    """The lanes of one Redis. Thread-safe; holds no state but the scripts."""
+
+    def __init__(self, client: redis.Redis, prefix: str) -> None:
+        self.client = client
+        self.prefix = prefix
+        self._scripts = {
+            name: client.register_script(lua(name))
+            for name in (
+                "admit", "alive", "boot", "cancel", "dispatch", "enter", "hold", "leave", "recall", "renew", "seal", "submit",
+            )
+        }  # fmt: skip
+
+    def _run(self, script: str, *args: str | bytes | float) -> Any:
+        return self._scripts[script](keys=[self.prefix], args=args)
+
+    def key(self, *parts: str) -> str:
+        """The name of a key; ``lane.lua`` lists them."""
+        return ":".join((self.prefix, *parts))
+
+    def submit(self, ticket: Ticket, *, may_call: bool = True) -> tuple[bool, Call | None]:
+        """Store the ticket and put it in its lane: whether it is new, and the call to publish if its turn is now."""
+        fields: dict[str, str | int] = {
+            "acct": ticket.account,
+            "op": ticket.operation,
+            "campaign": ticket.campaign,
+            "job": ticket.job,
+            "n": ticket.n,
+            "size": ticket.size,
+            "class": ticket.priority,
+        }
+        if ticket.options:
+            fields["options"] = ticket.options
+        if ticket.signature:
+            fields["sig"] = ticket.signature
+        if ticket.piece_of:
+            fields["of"] = ticket.piece_of
+        if ticket.cut_into:
+            fields["cut"] = ticket.cut_into
+        if ticket.linked:
+            fields["links"] = 1
+        if ticket.expires_in_ms is not None:
+            fields["expires_in"] = ticket.expires_in_ms
+        status, call = self._run(
+            "submit", ticket.id, ticket.lane, ticket.group, CLASSES[ticket.priority], ticket.kind, ticket.payload,
+            ticket.codes, json.dumps(ticket.why) if ticket.why else "", int(may_call), json.dumps(ticket.address),
+            *[part for pair in fields.items() for part in pair],
+        )  # fmt: skip
+        return status == b"new", _call(call)
+
+    def expect_pieces(self, ticket: str, n: int) -> None:
+        """Say, before the first of them is submitted, how many pieces a ticket has beside itself."""
+        self.client.set(self.key("pieces", ticket), n, nx=True)
+
+    def enter(
+        self,
+        ticket: str,
+        token: str,
+        *,
+        number: int,
+        lease_ms: int,
+        turn_ms: int,
+        lost_ms: int,
+        gap_ms: int,
+        room: int,
+    ) -> Entry:
+        """Grant the turn to a task that has come, with the riders that fit into ``room`` leads."""
+        verdict, *rest = self._run(
+            "enter", ticket, token, number, lease_ms, turn_ms, lost_ms, gap_ms, room, MOST_RIDERS
+        )  # fmt: skip
+        word = verdict.decode()
+        if word == "granted":
+            return Entry("granted", rest[0].decode(), int(rest[1]), tuple(_row(raw) for raw in rest[2:]))
+        return Entry(word, detail=rest[0].decode() if rest and rest[0] else "")
+
+    def leave(self, document: Mapping[str, Any]) -> Left:
+        """End a turn: the document is described in ``leave.lua``."""
+        verdict, call, complete = self._run("leave", json.dumps(document))
+        return Left(verdict == b"stale", _call(call), bool(complete))
+
+    def renew(self, turns: Sequence[Mapping[str, Any]], *, lease_ms: int) -> list[str]:
+        """Keep the leases of the given turns; the tokens of those that are lost."""
+        return [token.decode() for token in self._run("renew", lease_ms, json.dumps(list(turns)))]
+
+    def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
+        """Call what is due."""
+        wait_ms, calls, overdue, finish = self._run("dispatch", most, claims)
+        return Due(
+            int(wait_ms),
+            tuple(call for call in map(_call, calls) if call),
+            tuple(Overdue(*(part.decode() for part in row)) for row in overdue),
+            tuple(ticket.decode() for ticket in finish),
+        )
+
+    def recall(self, overdue: Overdue) -> Call | None:
+        """Repeat a call whose message is gone."""
+        return _call(self._run("recall", overdue.lane, overdue.number))
+
+    def cancel(self, ticket: str) -> str:
+        """End a ticket that has not left: ``cancelled``, ``flagged`` (aboard a call), ``done`` or ``unknown``."""
+        answer: bytes = self._run("cancel", ticket)
+        return answer.decode()
+
+    def hold(
+        self, what: Literal["account", "operation", "lane"], name: str, reason: str, operation: str = ""
+    ) -> bool:
+        """Hold (or, with an empty reason, release) an account, an operation of it, or a lane."""
+        return bool(self._run("hold", what, name, operation, reason))
+
+    def admit(self, account: str) -> int:
+        """Take a slot of the account's rate for one more call in a turn: 0, or ms until one is free."""
+        return int(self._run("admit", account))
+
+    def alive(self, worker: str, *, for_ms: int, slots: Mapping[str, int]) -> int:
+        """Say that a worker process lives, with its slots per queue; 0 ms says goodbye. The number alive."""
+        return int(self._run("alive", worker, for_ms, *[part for pair in slots.items() for part in pair]))
+
+    def seal(self, job: str) -> int:
+        """Say that a job has all its batches: its number of leads."""
+        return int(self._run("seal", job))
+
+    def postpone_finish(self, ticket: str, by_ms: int) -> None:
+        """An ended ticket has been published; no dispatcher shall look at it before that time."""
+        self.client.zincrby(self.key("finish"), by_ms, ticket)
+
+    def finished(self, tickets: Iterable[str]) -> None:
+        """Take tickets off the finish list: their results are written."""
+        names = list(tickets)
+        if names:
+            self.client.zrem(self.key("finish"), *names)
+
+
+def _call(raw: Sequence[Any] | None) -> Call | None:
+    if not raw:
+        return None
+    ticket, queue, number, op, account, campaign, job, n, priority, signature = (
+        part.decode() if isinstance(part, bytes) else part for part in raw
+    )
+    return Call(ticket, queue, int(number), op, account, campaign, job, int(n), priority, signature)
+
+
+def _row(raw: Sequence[Any]) -> Row:
+    ticket, codes, payload, *values = raw
+    fields = {
+        name: value.decode() for name, value in zip(ROW_FIELDS, values, strict=True) if value is not None
+    }
+    return Row(ticket.decode(), codes.decode() if codes else "." * int(fields["n"]), payload, fields)

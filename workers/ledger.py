@@ -1,0 +1,155 @@
+"""What is known of each lead of the batches aboard, as one outcome code per row (``schemas/outcomes.py``).
+
+Pure functions over codes; Redis keeps what they return, and lets the first definite outcome of a lead win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, RECONCILED, TO_UPDATE, counts
+from leadlane.workers import payloads
+from leadlane.workers.lanes import Row
+from leadlane.workers.providers import Operation
+from leadlane.workers.providers.contract import Reading
+from leadlane.workers.search import Search, to_send
+
+MISSING_WORDS = "the dialer's answer did not name this number, twice"
+LOST_WORDS = "sent, but no answer came; sending again could double the lead"
+TWIN_WORDS = "the same number was in the same call"
+
+
+@dataclass(slots=True)
+class Aboard:
+    """One batch aboard a turn, and what this turn does with it."""
+
+    row: Row
+    batch: payloads.Batch
+    codes: list[str]
+    search: Search | None
+    sent: tuple[int, ...] = ()
+    why: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: Row) -> Aboard:
+        """The batch as stored; raises payloads.PayloadUnreadableError."""
+        if row.payload is None:
+            raise payloads.PayloadUnreadableError("payload is gone")
+        search = row.fields.get("search")
+        return cls(
+            row, payloads.unpack(row.payload), list(row.codes), Search.from_json(search) if search else None
+        )
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Positions whose outcome is still to come."""
+        return tuple(p for p, code in enumerate(self.codes) if code in PENDING and code != TO_UPDATE)
+
+    @property
+    def updates_duplicates(self) -> bool:
+        """Whether leads that the dialer has already are to be updated."""
+        return self.row.fields["op"] == "import" and "update" in self.row.fields.get("options", "")
+
+    def adapt(self, operation_name: str, operation: Operation) -> None:
+        """Bring wire leads that were made for another operation into the form of this one."""
+        if self.batch.operation != operation_name:
+            wires = [operation.adapt(wire) if wire else "" for wire in self.batch.wires]
+            self.batch = payloads.Batch(self.batch.start, operation_name, self.batch.numbers, wires)
+
+    def choose(self) -> None:
+        """Settle which rows this turn sends."""
+        self.sent = to_send(self.search, self.pending) if self.search else self.pending
+
+    def mark_lost(self, operation: Operation) -> None:
+        """An attempt with the chosen rows got no answer."""
+        for p in self.sent:
+            if operation.resend_safe:
+                self.codes[p] = LEFT_OUT if self.codes[p] == LEFT_OUT else ANSWER_LOST
+            else:
+                self.codes[p] = "?"
+                self.why["?"] = LOST_WORDS
+
+    def settle(self, position: int, code: str) -> None:
+        """The answer gave this row a code; '' if it named it nowhere."""
+        before = self.codes[position]
+        if not code:
+            self.codes[position] = "?" if before == LEFT_OUT else LEFT_OUT
+            if before == LEFT_OUT:
+                self.why[str(position)] = MISSING_WORDS
+        elif code == "d" and self.updates_duplicates:
+            self.codes[position] = TO_UPDATE
+        elif code == "d" and before in (ANSWER_LOST, LEFT_OUT):
+            self.codes[position] = RECONCILED  # it was our own lost attempt that stored it
+        else:
+            self.codes[position] = code
+
+    def reject(self, positions: Iterable[int], words: str) -> None:
+        """The dialer refused these rows for good."""
+        for p in positions:
+            self.codes[p] = "r"
+            self.why[str(p)] = words
+
+    def to_updates(self) -> bool:
+        """If only duplicates to be updated are left, make them the work of an update: whether it is so."""
+        if self.pending or TO_UPDATE not in self.codes:
+            return False
+        self.codes = [NOT_SENT if code == TO_UPDATE else code for code in self.codes]
+        return True
+
+    @property
+    def text(self) -> str:
+        """The codes as stored."""
+        return "".join(self.codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The wire leads of one call, and which row stands for each number."""
+
+    wires: Sequence[str]
+    places: Sequence[tuple[Aboard, int]]
+    by_number: dict[str, tuple[Aboard, int]]
+
+
+def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
+    """The leads to send: of a number that comes twice an import keeps the first, an update the last."""
+    chosen: dict[str, tuple[Aboard, int]] = {}
+    for one in aboard:
+        for p in one.sent:
+            number = one.batch.numbers[p]
+            if operation == "import":
+                chosen.setdefault(number, (one, p))
+            else:
+                chosen[number] = (one, p)
+    places = list(chosen.values())
+    return Manifest([one.batch.wires[p] for one, p in places], places, chosen)
+
+
+def settle_all(aboard: Sequence[Aboard], carried: Manifest, reading: Reading) -> None:
+    """Give each row that was sent the code that the answer has for its number."""
+    for one in aboard:
+        for p in one.sent:
+            number = one.batch.numbers[p]
+            code = reading.all or reading.codes.get(number, "")
+            if carried.by_number[number] != (one, p) and code == "c":
+                code = "d"  # its twin was created
+                one.why.setdefault(str(p), TWIN_WORDS)
+            one.settle(p, code)
+
+
+def result(
+    row: Row, codes: str, *, now_ms: int, calls: int = 0, attempts: int = 0
+) -> dict[str, int | float | str]:
+    """What a task returns: counts and ids, no number (design: results are seen in Flower and logs)."""
+    first = row.number("first") or now_ms
+    return {
+        "campaign": f"{row.fields['acct']}/{row.fields['campaign']}",
+        "batch": row.ticket,
+        "job": row.fields["job"],
+        "leads": row.number("n"),
+        **counts(codes),
+        "calls": row.number("calls") + calls,
+        "attempts": row.number("attempts") + attempts,
+        "waited_s": round(max(first - row.number("created"), 0) / 1000, 3),
+    }

@@ -1,0 +1,8 @@
+-- admit.lua: take a slot of an account's rate limit for one more call inside a turn.
+-- KEYS[1]  prefix (see lane.lua)
+-- ARGV[1]  account
+-- Returns 0 if the slot is taken, else ms until one is free.
+local at = now
+each_window(ARGV[1], redis.call('HGET', acct_key(ARGV[1]), 'gcra'), function(_, tat, _, slack) at = math.max(at, math.ceil(tat - slack)) end)
+if at <= now then take_slot(ARGV[1]) end
+return at - now

@@ -1,0 +1,112 @@
+-- dispatch.lua: end turns whose lease is over; call the heads of due lanes; claim unfinished results.
+-- KEYS[1]  prefix (see lane.lua)
+-- ARGV[1]  most calls to return
+-- ARGV[2]  most claims to return; 0 for none
+-- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish}.
+local most, claims = tonumber(ARGV[1]), tonumber(ARGV[2])
+local LATER = 3600000            -- nothing is put off by more than this
+local calls, overdue, finish = {}, {}, {}
+
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. ':workers', '-inf', now, 'LIMIT', 0, 10)) do
+  redis.call('ZREM', P .. ':workers', worker)
+  for _, queue in ipairs({ 'control', 'turns' }) do
+    local slots = num(redis.call('HGET', P .. ':slots:' .. queue, worker))
+    redis.call('HDEL', P .. ':slots:' .. queue, worker)
+    redis.call('HINCRBY', P .. ':slots:' .. queue, 'sum', -slots)
+  end
+end
+
+if claims > 0 then
+  finish = redis.call('ZRANGEBYSCORE', P .. ':finish', '-inf', now, 'LIMIT', 0, claims)
+  if #finish == 0 then finish = redis.call('ZRANGEBYSCORE', P .. ':finish', now + LATER, '+inf', 'LIMIT', 0, claims) end
+  for _, id in ipairs(finish) do redis.call('ZADD', P .. ':finish', now + CALL_MS, id) end
+end
+if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish } end
+
+-- A called ticket that did not come in time. In vain only if a later call has come since: the queue is FIFO.
+local function call_again(lane, l)
+  local t = get(ticket_key(l.ticket), 'call', 'job', 'n', 'acct')
+  local queue = queue_of(l.group)
+  if num(redis.call('GET', P .. ':came:' .. queue)) <= num(t.call) then
+    overdue[#overdue + 1] = { lane, t.call, queue }
+    redis.call('HSET', lane_key(lane), 'until', now + 1000)
+    return rescore(lane)
+  end
+  take_back_call(lane, l.ticket, t.acct, l.group)
+  if redis.call('HINCRBY', ticket_key(l.ticket), 'vain', 1) >= IN_VAIN then
+    redis.call('ZREM', P .. ':wait:' .. lane, l.ticket)
+    set_dead(l.ticket, t.job, num(t.n), 'did_not_come')
+    rescore(lane)
+  end
+end
+
+-- Time went back: nothing of the lane is further away than `at`.
+local function pull_in(lane, at)
+  local key = lane_key(lane)
+  local l = get(key, 'next', 'until', 'lost', 'lease')
+  for field, value in pairs(l) do if num(value) > at then redis.call('HSET', key, field, at) end end
+  local id = redis.call('HGET', key, 'state') == 'idle' and head(lane)
+  if id and num(redis.call('HGET', ticket_key(id), 'not_before')) > at then redis.call('HSET', ticket_key(id), 'not_before', at) end
+  rescore(lane)
+end
+
+-- Pulls in the lanes of a sorted set that are further away than their longest legal wait.
+local function pull_in_last(key)
+  for _ = 1, 20 do
+    local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
+    if not last[1] then return end
+    local l = get(lane_key(last[1]), 'state', 'longest')
+    local longest = l.state == 'called' and CALL_MS or num(l.longest)
+    if longest == 0 then longest = LATER end
+    if num(last[2]) <= now + longest then return end
+    pull_in(last[1], now + longest)
+  end
+end
+
+-- Serves one lane of the account; false if nothing of it can be served now.
+local function serve(acct)
+  for _, group in ipairs({ 'control', 'leads' }) do
+    local lane = redis.call('ZRANGEBYSCORE', due_key(acct, group), '-inf', now, 'LIMIT', 0, 1)[1]
+    if lane then
+      local row, obstacle, at, whose = try_call(lane)
+      if row then calls[#calls + 1] = row return true end
+      if obstacle == 'account' and whose == acct then redis.call('ZADD', P .. ':accounts', at, acct)
+      elseif obstacle ~= 'slots' then rescore(lane) return true end
+    end
+  end
+  return false
+end
+
+for _, lane in ipairs(redis.call('ZRANGEBYSCORE', P .. ':timers', '-inf', now, 'LIMIT', 0, 2 * most)) do
+  local l = get(lane_key(lane), 'state', 'ticket', 'group')
+  if l.state == 'called' then call_again(lane, l) else end_turn(lane) rescore(lane) end
+end
+
+local served, steps = true, 0
+while served and #calls < most and steps < 4 * most do
+  served = false
+  for _, acct in ipairs(redis.call('ZRANGEBYSCORE', P .. ':accounts', '-inf', now, 'LIMIT', 0, 50)) do
+    steps = steps + 1
+    if #calls < most and serve(acct) then served = true end
+  end
+end
+
+-- A due time beyond the longest legal wait means that the clock went back. One account a run, any one: no scan.
+pull_in_last(P .. ':timers')
+for _, acct in ipairs(redis.call('ZRANDMEMBER', P .. ':accounts', 1)) do
+  pull_in_last(due_key(acct, 'control'))
+  pull_in_last(due_key(acct, 'leads'))
+  local a = get(acct_key(acct), 'cool', 'cooled')
+  if num(a.cooled) > now then
+    redis.call('HSET', acct_key(acct), 'cool', now + num(a.cool) - num(a.cooled), 'cooled', now)
+    rescore_account(acct)
+  end
+end
+
+local wait = 500
+for _, set in ipairs({ ':accounts', ':timers' }) do
+  local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
+  if first then wait = math.min(wait, num(first) - now) end
+end
+if #calls == most then wait = 0 elseif wait <= 0 then wait = 100 end
+return { math.min(wait, 500), calls, overdue, finish }

@@ -1,0 +1,368 @@
+-- lane.lua: what the lane scripts share; the loader puts it before each of them.
+-- KEYS[1]  the prefix P, of which every key is built (one primary, no cluster):
+--   P:clock            hash  run_id of the server, quiet (ms until which no turn is given), lost (ms),
+--                            retention (ms), clean (marker of a clean stop), offset (ms; model test only)
+--   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
+--   P:pay:<ticket>     string  payload: the leads, packed
+--   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
+--   P:why:<ticket>     hash  lead index, or outcome code, -> reason
+--   P:lane:<lane>      hash  state idle|called|held and what belongs to it
+--   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number
+--   P:aboard:<lane>    list  tickets of the turn, holder first
+--   P:due:<account>:<group>   zset  free lane with work -> ms of its next turn; group is control or leads
+--   P:timers           zset  called or held lane -> ms when its call is overdue, its turn over
+--   P:held:<account>:<op>     zset  lanes whose head may not go on while the operation is held
+--   P:accounts         zset  account -> ms when one of its lanes is due; one on hold is not in it
+--   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit
+--   P:called:<account> zset  tickets called and not yet come;  P:calls:<queue> the same per queue, by call number
+--   P:flight:<account> set   lanes held by a turn
+--   P:came:<queue>     int   highest call number that has come; P:callno:<queue> the last one given
+--   P:workers          zset  worker -> ms until which it counts as alive; P:slots:<queue> hash worker -> slots, and sum
+--   P:finish           zset  ended tickets whose Celery result is still to be written -> ms when a dispatcher may
+--   P:pieces:<ticket>  int   pieces still on their way of a task that was cut (its last piece is the ticket)
+--   P:dead             zset  dead tickets -> ms of death
+--   P:job:<job>        hash  counters; P:batches:<job> list of its tickets;
+--   P:key:<key>        string  idempotency key -> job; these three expire `retention` after the job's end,
+--                            while no ticket of it is dead
+local P = KEYS[1]
+local CALL_MS, IN_VAIN, BULK_TURN, SEQ = 5000, 3, 10, 2 ^ 30
+local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?' }
+
+local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention')
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(clock[1]) or 0)
+local quiet = tonumber(clock[2]) or 0
+local retention = tonumber(clock[3]) or 604800000
+
+local function num(x) return tonumber(x) or 0 end
+local function ticket_key(id) return P .. ':t:' .. id end
+local function lane_key(lane) return P .. ':lane:' .. lane end
+local function acct_key(acct) return P .. ':acct:' .. acct end
+local function due_key(acct, group) return P .. ':due:' .. acct .. ':' .. group end
+local function queue_of(group) return group == 'control' and 'control' or 'turns' end
+
+local function get(key, ...)
+  local values, out = redis.call('HMGET', key, ...), {}
+  for i, field in ipairs({ ... }) do out[field] = values[i] or nil end
+  return out
+end
+
+-- Accounts ------------------------------------------------------------------------------------
+
+local function rescore_account(acct)
+  local a = get(acct_key(acct), 'hold', 'cool')
+  local at
+  for _, group in ipairs({ 'control', 'leads' }) do
+    local first = redis.call('ZRANGE', due_key(acct, group), 0, 0, 'WITHSCORES')[2]
+    if first and (not at or num(first) < at) then at = num(first) end
+  end
+  if at and not a.hold then redis.call('ZADD', P .. ':accounts', math.max(at, num(a.cool)), acct)
+  else redis.call('ZREM', P .. ':accounts', acct) end
+end
+
+-- Each rate window of an account is a GCRA: gcra holds "T:tolerance,..." in ms, tat<i> its state.
+-- A tat further away than a taken slot can put it (the clock went back) is pulled in, once and for good: to
+-- pull in only what is read would keep it that far away for ever.
+local function each_window(acct, gcra, visit)
+  local i = 0
+  for t, tolerance in string.gmatch(gcra or '', '([%d.]+):([%d.]+)') do
+    i = i + 1
+    local step, slack = num(t), num(tolerance)
+    local tat = math.max(num(redis.call('HGET', acct_key(acct), 'tat' .. i)), now)
+    if tat > now + slack + step + 1 then
+      tat = now + slack + step
+      redis.call('HSET', acct_key(acct), 'tat' .. i, tat)
+    end
+    visit('tat' .. i, tat, step, slack)
+  end
+end
+
+-- When one more turn of the account may begin, `ahead` of them being called already; now if at once.
+local function admitted_at(acct, group, ahead)
+  local a = get(acct_key(acct), 'hold', 'cool', 'probe', 'gcra', 'flight')
+  if a.hold then return now + CALL_MS end
+  if num(a.cool) > now then return num(a.cool) end
+  if a.probe and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
+  local cap = num(a.flight)
+  if cap > 0 then
+    if cap > 1 and group ~= 'control' then cap = cap - 1 end
+    if redis.call('SCARD', P .. ':flight:' .. acct) + ahead >= cap then return now + 500 end
+  end
+  local at = now
+  each_window(acct, a.gcra, function(_, tat, step, slack) at = math.max(at, math.ceil(tat + ahead * step - slack)) end)
+  return at
+end
+
+local function take_slot(acct)
+  each_window(acct, redis.call('HGET', acct_key(acct), 'gcra') or '', function(field, tat, step)
+    redis.call('HSET', acct_key(acct), field, string.format('%.3f', tat + step))
+  end)
+end
+
+-- Outcomes and jobs ---------------------------------------------------------------------------
+
+local function end_job_if_over(job)
+  local key = P .. ':job:' .. job
+  local j = get(key, 'sealed', 'batches', 'done', 'dead_tickets', 'ended', 'key')
+  if not j.sealed or num(j.done) + num(j.dead_tickets) < num(j.batches) then return end
+  if not j.ended then redis.call('HSET', key, 'ended', now) end
+  if num(j.dead_tickets) > 0 then return end       -- a person may still revive them
+  redis.call('PEXPIRE', key, retention)
+  redis.call('PEXPIRE', P .. ':batches:' .. job, retention)
+  if j.key then redis.call('PEXPIRE', P .. ':key:' .. j.key, retention) end
+end
+
+-- A task that was cut has its result when all its pieces have theirs.
+local function is_whole(id) return num(redis.call('GET', P .. ':pieces:' .. id)) <= 0 end
+
+-- Puts an ended ticket on the finish list, unless its own running task returns the result (`own`).
+-- Returns whether its result is complete.
+local function to_finish(id, own, wait)
+  local of = redis.call('HGET', ticket_key(id), 'of')
+  if of and redis.call('HSETNX', ticket_key(id), 'over', 1) == 1 then
+    redis.call('DECR', P .. ':pieces:' .. of)
+    local state = redis.call('HGET', ticket_key(of), 'state')
+    if is_whole(of) and (state == 'done' or state == 'dead') then redis.call('ZADD', P .. ':finish', now, of) end
+  end
+  local whole = is_whole(id)
+  if whole and not own then redis.call('ZADD', P .. ':finish', now + wait, id) end
+  return whole
+end
+
+local function count_codes(job, codes, sign)
+  for _, code in ipairs(FINAL) do
+    if string.find(codes, code) then
+      local _, n = string.gsub(codes, code, '')
+      redis.call('HINCRBY', P .. ':job:' .. job, 'n:' .. string.sub(code, -1), sign * n)
+    end
+  end
+end
+
+-- The first definite outcome of a lead wins; only pending (.~,:) and uncertain (?) may still move.
+-- A stale writer only adds to what is known: it never makes a lead unsent again.
+local function merged(old, new, stale)
+  if not stale and not string.find(old, '[^.~,:]') then return new end
+  local out = {}
+  for i = 1, #old do
+    local o, n = string.sub(old, i, i), string.sub(new, i, i)
+    local settles = not string.find('.~,:', n, 1, true)
+    local open = string.find('.~,:', o, 1, true) and (settles or not stale or o == '.') or (o == '?' and settles)
+    out[i] = open and n or o
+  end
+  return table.concat(out)
+end
+
+local function pending_of(codes)
+  local _, n = string.gsub(codes, '[.~,:]', '')
+  return n
+end
+
+local function record(id, job, size, codes, why, stale)
+  local key = P .. ':out:' .. id
+  local old = redis.call('GET', key) or string.rep('.', size)
+  local new = merged(old, codes, stale)
+  if new ~= old then
+    redis.call('SET', key, new, 'KEEPTTL')
+    count_codes(job, old, -1)
+    count_codes(job, new, 1)
+    local t = get(ticket_key(id), 'state', 'pending')
+    if t.state == 'dead' then                      -- its pending leads are counted as dead
+      local pending = pending_of(new)
+      redis.call('HINCRBY', P .. ':job:' .. job, 'dead', pending - num(t.pending))
+      redis.call('HSET', ticket_key(id), 'pending', pending)
+    end
+  end
+  for index, reason in pairs(why or {}) do
+    local i = tonumber(index)                      -- of a lead, if it is as this writer says; or of an outcome
+    if not i or string.sub(new, i + 1, i + 1) == string.sub(codes, i + 1, i + 1) then
+      redis.call('HSETNX', P .. ':why:' .. id, index, reason)
+    end
+  end
+  return new
+end
+
+-- Tickets -------------------------------------------------------------------------------------
+
+local function uncall(id, acct, group)
+  redis.call('ZREM', P .. ':calls:' .. queue_of(group), id)
+  redis.call('ZREM', P .. ':called:' .. acct, id)
+end
+
+local function expire_ticket(id)
+  for _, part in ipairs({ ':t:', ':pay:', ':out:', ':why:', ':pieces:' }) do redis.call('PEXPIRE', P .. part .. id, retention) end
+end
+
+local function set_done(id, job, how, own)
+  redis.call('HSET', ticket_key(id), 'state', 'done', 'end', how, 'ended', now)
+  redis.call('HDEL', ticket_key(id), 'token', 'search', 'cancel')
+  expire_ticket(id)
+  redis.call('HINCRBY', P .. ':job:' .. job, 'done', 1)
+  end_job_if_over(job)
+  return to_finish(id, own, how == 'ok' and CALL_MS or 0)
+end
+
+local function set_dead(id, job, size, reason, own)
+  local codes = redis.call('GET', P .. ':out:' .. id) or string.rep('.', size)
+  local pending = pending_of(codes)
+  redis.call('HSET', ticket_key(id), 'state', 'dead', 'reason', reason, 'ended', now, 'pending', pending)
+  redis.call('HDEL', ticket_key(id), 'token')
+  redis.call('ZADD', P .. ':dead', now, id)
+  redis.call('HINCRBY', P .. ':job:' .. job, 'dead_tickets', 1)
+  redis.call('HINCRBY', P .. ':job:' .. job, 'dead', pending)
+  end_job_if_over(job)
+  return to_finish(id, own, 0)
+end
+
+-- Ends a ticket without a turn: unsent leads get `code`; those of an unanswered attempt are uncertain.
+local function end_unsent(id, code, how)
+  local t = get(ticket_key(id), 'job', 'n', 'open', 'lost', 'state')
+  local codes = redis.call('GET', P .. ':out:' .. id) or string.rep('.', num(t.n))
+  codes = string.gsub(string.gsub(codes, '[~,]', '?'), ':', 'd')
+  codes = string.gsub(codes, '%.', (t.open or t.lost) and '?' or code)
+  record(id, t.job, num(t.n), codes)
+  if t.state == 'dead' then
+    redis.call('HINCRBY', P .. ':job:' .. t.job, 'dead_tickets', -1)
+    redis.call('ZREM', P .. ':dead', id)
+  end
+  set_done(id, t.job, how)
+end
+
+local function wait_again(lane, id, place) redis.call('ZADD', P .. ':wait:' .. lane, place, id) end
+
+-- Lanes ---------------------------------------------------------------------------------------
+
+-- The ticket whose turn is next, or nil. Expired ones met on the way end here.
+-- Every tenth turn goes to the bulk class if the head's epoch has such a ticket.
+local function head(lane)
+  local wait = P .. ':wait:' .. lane
+  while true do
+    local first = redis.call('ZRANGE', wait, 0, 0, 'WITHSCORES')
+    local id = first[1]
+    if not id then return nil end
+    if num(redis.call('HGET', lane_key(lane), 'turns')) % BULK_TURN == BULK_TURN - 1 then
+      local band = (math.floor(num(first[2]) / (3 * SEQ)) * 3 + 2) * SEQ
+      id = redis.call('ZRANGEBYSCORE', wait, band, band + SEQ - 1, 'LIMIT', 0, 1)[1] or id
+    end
+    local expires = redis.call('HGET', ticket_key(id), 'expires')
+    if not expires or num(expires) > now then return id end
+    redis.call('ZREM', wait, id)
+    end_unsent(id, 'e', 'expired')
+  end
+end
+
+-- From now on the lane is of this account: the one of its due head, or of its turn.
+local function belong(lane, l, acct)
+  if l.acct == acct then return end
+  if l.acct then
+    redis.call('ZREM', due_key(l.acct, l.group), lane)
+    rescore_account(l.acct)
+  end
+  redis.call('HSET', lane_key(lane), 'acct', acct)
+end
+
+-- Puts the lane where its next action belongs, and its account with it. A lane that is called or held stands
+-- apart from the due ones: calls get overdue and turns end also while their account is held, cools or has no
+-- slot, or what they occupy would never be free again.
+local function rescore(lane)
+  local l = get(lane_key(lane), 'state', 'hold', 'next', 'until', 'acct', 'group')
+  if not l.state then return end
+  if l.state ~= 'idle' then
+    redis.call('ZADD', P .. ':timers', num(l['until']), lane)
+    if redis.call('ZREM', due_key(l.acct, l.group), lane) == 1 then rescore_account(l.acct) end
+    return
+  end
+  redis.call('ZREM', P .. ':timers', lane)
+  local acct, at
+  if not l.hold then
+    local id = head(lane)
+    if id then
+      local t = get(ticket_key(id), 'acct', 'op', 'not_before')
+      acct, at = t.acct, math.max(num(l.next), num(t.not_before))
+      if redis.call('HEXISTS', acct_key(acct), 'hold:' .. t.op) == 1 then
+        redis.call('ZADD', P .. ':held:' .. acct .. ':' .. t.op, at, lane)
+        at = nil
+      end
+    end
+  end
+  if at then
+    belong(lane, l, acct)
+    redis.call('ZADD', due_key(acct, l.group), at, lane)
+    rescore_account(acct)
+  elseif l.acct and redis.call('ZREM', due_key(l.acct, l.group), lane) == 1 then rescore_account(l.acct) end
+end
+
+local function set_idle(lane)
+  redis.call('HSET', lane_key(lane), 'state', 'idle')
+  redis.call('HDEL', lane_key(lane), 'ticket', 'token', 'until', 'lease', 'deadline', 'cancel')
+end
+
+-- What a publisher needs: id, queue, call number, operation, account, campaign, job, leads, class, signature.
+local function call_row(id, queue, number)
+  local t = redis.call('HMGET', ticket_key(id), 'op', 'acct', 'campaign', 'job', 'n', 'class', 'sig')
+  return { id, queue, number, t[1], t[2], t[3], t[4], t[5], t[6], t[7] or '' }
+end
+
+local function mark_called(lane, id, acct, group)
+  local queue = queue_of(group)
+  local number = redis.call('INCR', P .. ':callno:' .. queue)
+  redis.call('HSET', ticket_key(id), 'state', 'called', 'call', number)
+  belong(lane, get(lane_key(lane), 'acct', 'group'), acct)
+  redis.call('HSET', lane_key(lane), 'state', 'called', 'ticket', id, 'until', now + CALL_MS)
+  redis.call('ZADD', P .. ':calls:' .. queue, number, id)
+  redis.call('ZADD', P .. ':called:' .. acct, number, id)
+  rescore(lane)
+  return call_row(id, queue, number)
+end
+
+-- The called ticket goes back to waiting; the lane is free again.
+local function take_back_call(lane, id, acct, group)
+  uncall(id, acct, group)
+  redis.call('HSET', ticket_key(id), 'state', 'waiting')
+  set_idle(lane)
+  rescore(lane)
+end
+
+-- Calls the head if its turn has come and account, rate and slots admit it.
+-- Returns the call row; or nil and, if something beyond the lane stands in the way,
+-- 'account' with the time from which it may and its name, or 'slots', or 'quiet'.
+local function try_call(lane)
+  if now < quiet then return nil, 'quiet' end
+  local l = get(lane_key(lane), 'state', 'hold', 'next', 'group')
+  if l.state ~= 'idle' or l.hold then return nil end
+  local id = head(lane)
+  if not id then return nil end
+  local t = get(ticket_key(id), 'acct', 'op', 'not_before')
+  if math.max(num(l.next), num(t.not_before)) > now then return nil end
+  if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 then return nil end
+  local at = admitted_at(t.acct, l.group, redis.call('ZCARD', P .. ':called:' .. t.acct))
+  if at > now then return nil, 'account', at, t.acct end
+  local queue = queue_of(l.group)
+  if redis.call('ZCARD', P .. ':calls:' .. queue) >= num(redis.call('HGET', P .. ':slots:' .. queue, 'sum')) then
+    return nil, 'slots'
+  end
+  return mark_called(lane, id, t.acct, l.group)
+end
+
+-- A turn whose lease is over: its attempt has no answer. All aboard wait at their places again and
+-- travel alone next time, so that a batch that kills its worker is found.
+local function end_turn(lane)
+  local l = get(lane_key(lane), 'token', 'acct', 'next', 'lost')
+  for _, id in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do
+    local t = get(ticket_key(id), 'token', 'place', 'cancel')
+    if l.token and t.token == l.token then
+      redis.call('HDEL', ticket_key(id), 'token')
+      redis.call('HINCRBY', ticket_key(id), 'attempts', 1)
+      if t.cancel then end_unsent(id, 'x', 'cancelled')
+      else
+        redis.call('HSET', ticket_key(id), 'state', 'waiting', 'solo', 1)
+        wait_again(lane, id, t.place)
+      end
+    end
+  end
+  redis.call('DEL', P .. ':aboard:' .. lane)
+  redis.call('SREM', P .. ':flight:' .. l.acct, lane)
+  if redis.call('HGET', acct_key(l.acct), 'probe') == l.token then redis.call('HSET', acct_key(l.acct), 'probe', 'due') end
+  redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost)))
+  set_idle(lane)
+end
+

@@ -1,0 +1,99 @@
+-- leave.lua: a turn is over: record outcomes, move every ticket aboard, set the gap, free the lane, call the next.
+-- KEYS[1]  prefix (see lane.lua)
+-- ARGV[1]  JSON {
+--   lane, token,
+--   rest_ms     from now until the lane may have its next turn (gap, or what a lost call may still take),
+--   hold        reason to hold the lane, if any,
+--   account     {acct, op, signal: ok|throttled|failed|hold|hold_op|none, reason, began_ms (ago), wait_ms (Retry-After
+--               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
+--   may_call    true if the caller publishes the next call,
+--   replay      true if this was said before, to a server that may have forgotten it,
+--   tickets     list of {id, act: done|again|dead, codes, why (object) or absent, reason, cost (attempts used, 0 or 1),
+--               called (1 if a call was made), wait_ms, solo, behind, search, conflicts} }
+--   op of a ticket, if present, is what it goes on as (an import whose duplicates are to be updated)
+-- Returns {'left', call row or false, 1 if the holder's result is complete, 0 if pieces of it are on their way},
+-- also if this turn has left already and the reply was lost (then without a call row),
+-- or {'stale', false, 0}: the turn was lost before; only outcomes that were still missing have been recorded.
+local doc = cjson.decode(ARGV[1])
+local lane, token, a = doc.lane, doc.token, doc.account
+
+local function place_behind(place)
+  local epoch = math.floor(place / (3 * SEQ))
+  return (epoch * 3 + 2) * SEQ + redis.call('HINCRBY', lane_key(lane), 'seq', 1)
+end
+
+local function move(v, own)
+  local t = get(ticket_key(v.id), 'job', 'n', 'place', 'cancel', 'expires')
+  redis.call('HINCRBY', ticket_key(v.id), 'attempts', v.cost)
+  redis.call('HINCRBY', ticket_key(v.id), 'calls', v.called)
+  redis.call('HDEL', ticket_key(v.id), 'token', 'open', 'lost')    -- its codes say what is known of the attempt
+  if v.act == 'done' then return set_done(v.id, t.job, 'ok', own) end
+  if v.act == 'dead' then return set_dead(v.id, t.job, num(t.n), v.reason, own) end
+  if t.cancel then return end_unsent(v.id, 'x', 'cancelled') end
+  if t.expires and num(t.expires) <= now then return end_unsent(v.id, 'e', 'expired') end
+  local place = num(t.place)
+  if v.behind then place = place_behind(place) end
+  redis.call('HSET', ticket_key(v.id), 'state', 'waiting', 'place', place, 'reason', v.reason,
+    'not_before', now + v.wait_ms, 'conflicts', v.conflicts)
+  if v.op then redis.call('HSET', ticket_key(v.id), 'op', v.op) end
+  for _, field in ipairs({ 'solo', 'search' }) do
+    if v[field] then redis.call('HSET', ticket_key(v.id), field, v[field])
+    else redis.call('HDEL', ticket_key(v.id), field) end
+  end
+  wait_again(lane, v.id, place)
+end
+
+-- Throttled or failing accounts cool down; the wait doubles only for calls begun after the last cool-down.
+local function cool(key, level_field)
+  local c = get(key, level_field, 'cooled')
+  local level = num(c[level_field])
+  if now - a.began_ms >= num(c.cooled) then level = level + 1 end
+  local wait = a.wait_ms or a.dice * math.min(a.cap_ms, a.base_ms * 2 ^ math.min(level, 16))
+  redis.call('HSET', key, level_field, level, 'cooled', now, 'cool', math.max(num(redis.call('HGET', key, 'cool')),
+    now + math.ceil(wait)), 'cool_why', a.signal, 'probe', 'due')
+end
+
+local function signal()
+  local key = acct_key(a.acct)
+  if redis.call('HGET', key, 'probe') == token then
+    if a.signal == 'none' then redis.call('HSET', key, 'probe', 'due') else redis.call('HDEL', key, 'probe') end
+  end
+  if a.signal == 'ok' then
+    if now - a.began_ms >= num(redis.call('HGET', key, 'cooled')) then
+      redis.call('HDEL', key, 'fails', 'throttles', 'trips', 'cool_why')
+    end
+  elseif a.signal == 'throttled' then cool(key, 'throttles')
+  elseif a.signal == 'failed' then
+    if redis.call('HINCRBY', key, 'fails', 1) >= a.fails then cool(key, 'trips') end
+  elseif a.signal == 'hold' then redis.call('HSET', key, 'hold', a.reason)
+  elseif a.signal == 'hold_op' then redis.call('HSET', key, 'hold:' .. a.op, a.reason) end
+end
+
+local l = get(lane_key(lane), 'token', 'acct')
+local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
+for i, v in ipairs(doc.tickets) do
+  local t = get(ticket_key(v.id), 'token', 'job', 'n', 'state')
+  if t.job and v.codes then
+    record(v.id, t.job, num(t.n), v.codes, v.why, stale)
+    if t.state == 'done' then expire_ticket(v.id) end        -- what was written just now has no clock yet
+  end
+  if not stale and t.token == token then
+    local over = move(v, i == 1 and not doc.replay) ~= false
+    if i == 1 then whole = over end
+  end
+end
+if stale then
+  if redis.call('HGET', ticket_key(holder), 'left') ~= token then return { 'stale', false, 0 } end
+  return { 'left', false, is_whole(holder) and 1 or 0 }
+end
+redis.call('HSET', ticket_key(holder), 'left', token)
+
+signal()
+redis.call('SREM', P .. ':flight:' .. l.acct, lane)
+redis.call('DEL', P .. ':aboard:' .. lane)
+redis.call('HSET', lane_key(lane), 'next', now + doc.rest_ms)
+if doc.hold then redis.call('HSET', lane_key(lane), 'hold', doc.hold) end
+set_idle(lane)
+rescore(lane)
+rescore_account(l.acct)
+return { 'left', doc.may_call and try_call(lane) or false, whole and 1 or 0 }

@@ -1,0 +1,151 @@
+"""A worker process's engine, as a bootstep: it stands when the pool does and leaves when work is done."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from celery import Celery, bootsteps
+from kombu.exceptions import OperationalError
+
+from leadlane.schemas.settings import Settings, resolve_key
+from leadlane.workers import calling, finishing
+from leadlane.workers.accounts import publish_facts
+from leadlane.workers.connection import connect
+from leadlane.workers.dispatcher import Dispatcher
+from leadlane.workers.engine import Engine
+from leadlane.workers.jobs import Jobs
+from leadlane.workers.keeper import Keeper
+from leadlane.workers.faults import OUTAGES
+from leadlane.workers.lanes import Call, Lanes, Row
+from leadlane.workers.transport import Transport
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerApp(Celery):
+    """A Celery app of a worker: it knows the settings of its fleet and, once it works, its engine."""
+
+    leadlane: Settings
+    engine: Engine
+
+
+class LaneStep(bootsteps.StartStopStep):
+    """Starts keeper and dispatcher with the pool; at the end stops calling first and keeps leases to the last."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self.dispatcher: Dispatcher | None = None
+        self.keeper: Keeper | None = None
+
+    def start(self, parent: Any) -> None:
+        """Make the engine and give it to the app, where tasks find it."""
+        app: WorkerApp = parent.app
+        stopping = threading.Event()
+        app.engine, self.dispatcher = build_engine(
+            app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
+        )
+        self.stopping = stopping
+        self.keeper = app.engine.keeper
+        self.keeper.start()
+        self.dispatcher.start()
+
+    def close(self, parent: Any) -> None:  # noqa: ARG002
+        """Shutdown begins: no calls of ours, none for us; the pool still ends what runs."""
+        if self.keeper and self.dispatcher:
+            self.dispatcher.stop()
+            self.keeper.goodbye()
+
+    def stop(self, parent: Any) -> None:
+        """Shutdown: a task that waits for Redis gives up; its message stays and comes again."""
+        self.close(parent)
+        if self.keeper:
+            self.stopping.set()
+
+
+def slots(parent: Any) -> dict[str, int]:
+    """Calls of each queue this worker can work on at once; one slot is kept for intake, one for control."""
+    consumed = set(parent.app.amqp.queues.consume_from)
+    free = max(parent.concurrency or 1, 1)
+    others = len(consumed & {"intake", "control"})
+    return {
+        "turns": max(free - others, 1) if "turns" in consumed else 0,
+        "control": max(free - len(consumed & {"turns", "intake"}), 1) if "control" in consumed else 0,
+    }
+
+
+def build_engine(
+    app: Celery,
+    settings: Settings,
+    *,
+    slots: dict[str, int],
+    stopping: Callable[[], bool] = lambda: False,
+    hostname: str | None = None,
+) -> tuple[Engine, Dispatcher]:
+    """The engine of a process and its dispatcher, not started. Reads the keys of all accounts.
+
+    Raises SettingsError if a key cannot be read.
+    """
+    keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}
+    lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+    publish_facts(lanes, settings)
+    jobs = Jobs(lanes)
+    keeper = Keeper(
+        lanes,
+        worker=f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}",
+        slots=slots,
+        lease_s=settings.lease_s,
+    )
+    publish = publisher(app)
+    dispatcher = Dispatcher(
+        lanes,
+        publish=publish,
+        finish=lambda tickets: finishing.finish_claimed(app, jobs, tickets, hostname=hostname),
+        queue_is_empty=lambda queue: _depth(app, queue) == 0,
+    )
+
+    def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object]]]) -> None:
+        try:
+            finishing.finish_riders(app, lanes, rows, hostname=hostname)
+        except OUTAGES as exc:
+            log.warning("riders' results not written, a dispatcher will", error=type(exc).__name__)
+
+    engine = Engine(
+        settings=settings,
+        lanes=lanes,
+        jobs=jobs,
+        transport=Transport(),
+        keeper=keeper,
+        keys=keys,
+        publish=publish,
+        finish=finish_riders,
+        wake=dispatcher.wake,
+        stopping=stopping,
+    )
+    return engine, dispatcher
+
+
+def publisher(app: Celery) -> Callable[[Call], None]:
+    """Publishes calls; a call that cannot be published is overdue in the lane and repeated from there."""
+
+    def publish(call: Call) -> None:
+        try:
+            calling.publish(app, call)
+        except OperationalError as exc:
+            log.warning("call not published, its lane repeats it", error=type(exc).__name__)
+
+    return publish
+
+
+def _depth(app: Celery, queue: str) -> int:
+    """Messages in a queue, by a passive declare."""
+    with app.connection_for_read() as connection, connection.channel() as channel:
+        declared = channel.queue_declare(queue=queue, passive=True)  # type: ignore[attr-defined]  # not in the stubs
+        return int(declared.message_count)

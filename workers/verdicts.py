@@ -1,0 +1,247 @@
+"""What an answer does to the batches aboard, the lane and the account (design of the answer table: ``answers.py``).
+
+Pure: from what was sent and what came back to the document that ``leave.lua`` takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from leadlane.workers import search
+from leadlane.workers.answers import STILL_RUNNING, Meaning, meaning
+from leadlane.workers.backoff import BASE_S, CAP_S, full_jitter
+from leadlane.workers.ledger import Aboard, Manifest, settle_all
+from leadlane.workers.providers import Operation, Provider
+from leadlane.workers.providers.contract import Reading
+
+Act = Literal["done", "again", "dead"]
+BREAKER_FAILURES = 5
+"""Failures in a row that open the breaker of an account."""
+
+
+@dataclass(slots=True)
+class Move:
+    """What becomes of one batch aboard. ``cost`` counts towards the limit of attempts."""
+
+    one: Aboard
+    act: Act
+    reason: str = ""
+    cost: int = 0
+    wait_s: float = 0.0
+    solo: bool = False
+    behind: bool = False
+    search: search.Search | None = None
+    conflicts: int = 0
+    operation: str = ""
+
+    def document(self, *, called: bool) -> dict[str, Any]:
+        """As ``leave.lua`` takes it; absent keys mean no."""
+        out: dict[str, Any] = {
+            "id": self.one.row.ticket,
+            "act": self.act,
+            "codes": self.one.text,
+            "reason": self.reason,
+            "cost": self.cost,
+            "called": int(called),
+            "wait_ms": int(self.wait_s * 1000),
+            "conflicts": self.conflicts,
+        }
+        if self.one.why:
+            out["why"] = self.one.why
+        if self.solo:
+            out["solo"] = 1
+        if self.behind:
+            out["behind"] = 1
+        if self.search:
+            out["search"] = self.search.to_json()
+        if self.operation:
+            out["op"] = self.operation
+        return out
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The end of a turn. ``signal`` is what the account learns; ``lost`` that the call may still run."""
+
+    moves: list[Move]
+    signal: Literal["ok", "throttled", "failed", "hold", "hold_op", "none"] = "ok"
+    reason: str = ""
+    lost: bool = False
+    rest_s: float = 0.0
+    retry_after_s: float | None = None
+    hold: str = ""
+    look: bool = False
+    called: bool = True
+    log: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The dialer's answer, decoded: ``body`` is None if it is no JSON."""
+
+    status: int
+    body: Any
+    retry_after_s: float | None = None
+
+
+def decode(body: bytes) -> Any:
+    """The JSON of an answer, or None."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def silence(
+    aboard: Sequence[Aboard], operation: Operation, reason: str, *, left: bool, dice: Callable[[], float]
+) -> Verdict:
+    """No answer came. ``left`` says that the request, or a part of it, had left."""
+    if left:
+        for one in aboard:
+            one.mark_lost(operation)
+    return Verdict(
+        [_again(one, reason, cost=1, dice=dice) for one in aboard],
+        "failed",
+        reason,
+        lost=left,
+        log={"no_answer": reason},
+    )
+
+
+def answered(
+    aboard: Sequence[Aboard],
+    carried: Manifest,
+    provider: Provider,
+    operation: Operation,
+    answer: Answered,
+    *,
+    dice: Callable[[], float],
+) -> Verdict:
+    """The dialer answered: one row of the table."""
+    words = provider.problem(answer.body) or f"HTTP {answer.status}"
+    means = meaning(answer.status, operation.answers)
+    if means is Meaning.REFUSED and any(closed in words for closed in provider.closed_words):
+        moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
+        return Verdict(moves, hold=words)
+    if means is Meaning.OK:
+        return _accepted(aboard, carried, operation, answer)
+    if means is Meaning.REFUSED:
+        return Verdict(_refused(aboard, carried, provider, answer, words))
+    if means is Meaning.CONFLICT:
+        conflicts = max(one.row.number("conflicts") for one in aboard)
+        moves = [_again(one, words, conflicts=conflicts + 1, dice=lambda: 0.0) for one in aboard]
+        return Verdict(moves, rest_s=full_jitter(conflicts, dice=dice), look=conflicts + 1 >= 5)
+    if means is Meaning.THROTTLED:
+        moves = [_again(one, "rate limited by the dialer", dice=lambda: 0.0) for one in aboard]
+        return Verdict(moves, "throttled", "rate limited", retry_after_s=answer.retry_after_s)
+    if means is Meaning.FAILED:
+        maybe = operation.resend_safe or answer.status != 503
+        if maybe:
+            for one in aboard:
+                one.mark_lost(operation)
+        moves = [_again(one, words, cost=1, dice=dice) for one in aboard]
+        return Verdict(
+            moves, "failed", words, lost=answer.status in STILL_RUNNING, retry_after_s=answer.retry_after_s
+        )
+    if means in (Meaning.UNAUTHORIZED, Meaning.FORBIDDEN):
+        moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
+        signal: Literal["hold", "hold_op"] = "hold" if means is Meaning.UNAUTHORIZED else "hold_op"
+        return Verdict(moves, signal, f"{answer.status}: {words}")
+    reason = f"{answer.status}: {words}"
+    return Verdict([Move(one, "dead", reason) for one in aboard])
+
+
+def _accepted(aboard: Sequence[Aboard], carried: Manifest, operation: Operation, answer: Answered) -> Verdict:
+    try:
+        reading = operation.read(answer.body)
+    except ValueError:
+        if not operation.unreadable:
+            for one in aboard:
+                one.mark_lost(operation)
+            return Verdict(
+                [Move(one, "dead", f"{answer.status}: the answer cannot be read") for one in aboard]
+            )
+        reading = Reading(all=operation.unreadable)
+    settle_all(aboard, carried, reading)
+    return Verdict([_after_pass(one) for one in aboard])
+
+
+def _after_pass(one: Aboard) -> Move:
+    step = search.after_pass(one.search, one.sent) if one.search else search.Step(None)
+    one.reject(step.rejected, step.words)
+    return _go_on(one, step.search, cost=0 if one.search else 1)
+
+
+def _refused(
+    aboard: Sequence[Aboard], carried: Manifest, provider: Provider, answer: Answered, words: str
+) -> list[Move]:
+    if len(aboard) > 1:
+        return [Move(one, "again", words, solo=True) for one in aboard]
+    one = aboard[0]
+    named = provider.bad_leads(answer.body, len(carried.places))
+    if named:
+        for index, problem in named.items():
+            one.reject([carried.places[index][1]], problem)
+        return [_go_on(one, one.search)]
+    step = search.after_refusal(one.search, one.sent, words)
+    one.reject(step.rejected, step.words)
+    if step.dead:
+        return [Move(one, "dead", f"{step.dead}: {words}")]
+    return [_go_on(one, step.search)]
+
+
+def _go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
+    """Done, or once more: with the search, as an update of duplicates, or for numbers left out of the answer."""
+    if one.to_updates():
+        return Move(one, "again", "duplicates are to be updated", operation="update")
+    if not one.pending:
+        return Move(one, "done", cost=cost)
+    # A search steps behind waiting imports, but nothing steps behind an update or removal.
+    behind = state is not None and one.row.fields["op"] == "import"
+    return Move(one, "again", "not all leads have an outcome yet", cost=cost, search=state, behind=behind)
+
+
+def _again(one: Aboard, reason: str, *, dice: Callable[[], float], cost: int = 0, conflicts: int = 0) -> Move:
+    wait = full_jitter(one.row.number("attempts"), dice=dice) if cost else 0.0
+    return Move(one, "again", reason, cost=cost, wait_s=wait, search=one.search, conflicts=conflicts)
+
+
+def document(
+    verdict: Verdict,
+    *,
+    lane: str,
+    token: str,
+    account: str,
+    operation: str,
+    rest_ms: int,
+    began_ms: int,
+    dice: Callable[[], float],
+) -> dict[str, Any]:
+    """The whole of what ``leave.lua`` takes."""
+    signal: dict[str, Any] = {
+        "acct": account,
+        "op": operation,
+        "signal": verdict.signal,
+        "reason": verdict.reason,
+        "began_ms": began_ms,
+        "base_ms": int(BASE_S * 1000),
+        "cap_ms": int(CAP_S * 1000),
+        "dice": dice(),
+        "fails": BREAKER_FAILURES,
+    }
+    if verdict.retry_after_s is not None:
+        signal["wait_ms"] = int(verdict.retry_after_s * 1000)
+    out: dict[str, Any] = {
+        "lane": lane,
+        "token": token,
+        "rest_ms": rest_ms,
+        "account": signal,
+        "may_call": True,
+        "tickets": [move.document(called=verdict.called) for move in verdict.moves],
+    }
+    if verdict.hold:
+        out["hold"] = verdict.hold
+    return out
