@@ -1,0 +1,64 @@
+"""The command line of those who send leads; `leadlane.ops.main` adds what runs a fleet."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from leadlane.schemas.errors import LeadlaneError
+
+from . import imports, output
+from .jobs import jobs
+from .lanes import lanes
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are one line on stderr and an exit code; never a traceback for what a user can cause."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except LeadlaneError as exc:
+            output.note("; ".join([f"leadlane: {exc}", *getattr(exc, "__notes__", ())]))
+            raise typer.Exit(exc.exit_code) from None
+        except KeyboardInterrupt:
+            output.note("leadlane: stopped")
+            raise typer.Exit(imports.INTERRUPTED) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        output.line(f"leadlane {version('leadlane')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Leads into hosted dialers, under every rule of the dialer's API.",
+    epilog="Example: leadlane import leads.csv --campaign voiso-emea/3 --wait",
+)
+
+
+@app.callback()
+def leadlane(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and end.")
+    ] = False,
+) -> None:
+    """Leads into hosted dialers, under every rule of the dialer's API.
+
+    Settings come from leadlane.toml (or the file in LEADLANE_CONFIG) and from LEADLANE_... variables.
+    """
+
+
+app.command("import", epilog=f"Example: {imports.EXAMPLE}")(imports.import_file)
+app.add_typer(jobs, name="job")
+app.add_typer(lanes, name="lane")

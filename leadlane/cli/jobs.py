@@ -1,0 +1,226 @@
+"""`leadlane job ...`: what became of an import."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from leadlane.schemas.errors import BadFile, UnknownJob, WrongUse, did_you_mean
+from leadlane.schemas.outcomes import Outcome
+
+from . import output
+
+if TYPE_CHECKING:
+    from leadlane.job import Job
+    from leadlane.workers.jobs import Jobs
+
+REPORT_COLUMNS: Final = ("index", "phone_number", "outcome", "reason")
+ONLY: Final = (output.NOT_DELIVERED, *(outcome.value for outcome in Outcome), "waiting", "dead")
+
+_NUMBER = re.compile(r"\+\d+")
+_STEERS_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as import says it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+jobs = typer.Typer(no_args_is_help=True, help="What became of imports: progress, report, cancel.")
+
+
+@jobs.command("list", epilog="Example: leadlane job list --limit 5")
+def list_jobs(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most, newest first.")] = 20,
+    json: AsJson = False,
+) -> None:
+    """List the newest jobs."""
+    from leadlane.reaching import reaching_redis
+    from leadlane.workers.jobs import counts_of
+
+    store = _store()
+    found = [
+        {
+            "job": id,
+            "campaign": _campaign(fields),
+            "operation": fields["op"],
+            "created": _time(fields.get("created")),
+            **counts_of(fields),
+            "ended": "ended" in fields,
+        }
+        for id, fields in reaching_redis(lambda: newest(store, limit))  # noqa: A001
+    ]
+    if json:
+        output.document({"jobs": found})
+        return
+    head = ("job", "campaign", "operation", "created", "leads", "waiting", "dead", "ended")
+    output.table(head, [[_word(job[name]) for name in head] for job in found])
+
+
+@jobs.command("show", epilog="Example: leadlane job show 4be0643f1d98573b --json")
+def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
+    """Show how far a job is, and what blocks it."""
+    job, fields = _job(id)
+    progress = job.progress()
+    if json:
+        output.document(
+            output.job_document(
+                id,
+                _campaign(fields),
+                progress,
+                operation=fields["op"],
+                created=_time(fields.get("created")),
+                batches=int(fields.get("batches", 0)),
+            )
+        )
+        return
+    state = "has ended" if progress["ended"] else "is on its way" if "sealed" in fields else "is open"
+    output.line(f"job {id}: {fields['op']} for {_campaign(fields)} of {_time(fields.get('created'))} {state}")
+    output.outcomes(progress)
+    if progress["blocked_by"]:
+        output.line(f"blocked by: {progress['blocked_by']}")
+
+
+@jobs.command("watch", epilog="Example: leadlane job watch 4be0643f1d98573b")
+def watch(id: Id, json: AsJson = False) -> None:  # noqa: A002
+    """Watch a job until it has ended; the exit code is that of import --wait."""
+    from .imports import finish
+
+    job, fields = _job(id)
+    finish(job, _campaign(fields), json=json)
+
+
+@jobs.command(
+    "report", epilog="Example: leadlane job report 4be0643f1d98573b --only not-delivered --csv missing.csv"
+)
+def report(
+    id: Id,  # noqa: A002
+    only: Annotated[
+        str | None, typer.Option(metavar="OUTCOME", help=f"Only rows that ended so: {', '.join(ONLY)}.")
+    ] = None,
+    to_csv: Annotated[
+        str | None, typer.Option("--csv", metavar="FILE", help="Write CSV to this file; - is stdout.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Say of each lead what became of it: index, phone number, outcome, reason.
+
+    A file is readable by you alone. In CSV, cells that a spreadsheet would take for a formula begin with '.
+    """
+    if only is not None and only not in ONLY:
+        raise WrongUse(f"--only: '{only}' is no outcome; {did_you_mean(only, ONLY)}")
+    if json and to_csv is not None:
+        raise WrongUse("--json and --csv: give one of them")
+    job, _ = _job(id)
+    rows = output.chosen(job.report(), only)
+    if json:
+        output.array(rows)
+    elif to_csv is None:
+        _print(rows)
+    else:
+        with _written(to_csv) as file:
+            _write(rows, file)
+
+
+@jobs.command("cancel", epilog="Example: leadlane job cancel 4be0643f1d98573b")
+def cancel(id: Id, json: AsJson = False) -> None:  # noqa: A002
+    """Cancel what has not left yet, and close the job."""
+    job, fields = _job(id)
+    answers = job.cancel()
+    progress = job.progress()
+    if json:
+        output.document(output.job_document(id, _campaign(fields), progress, batches=answers))
+        return
+    output.line(
+        f"job {id}: {', '.join(f'{n} batches {how}' for how, n in answers.items()) or 'nothing to cancel'}"
+    )
+    output.outcomes(progress)
+
+
+def newest(store: Jobs, limit: int) -> list[tuple[str, dict[str, str]]]:
+    """Ids and fields of the newest jobs."""
+    ids: list[bytes] = store.client.zrevrange(store.lanes.key("jobs"), 0, limit - 1)  # type: ignore[assignment]
+    found = [(id.decode(), store.fields(id.decode())) for id in ids]  # noqa: A001
+    return [(id, fields) for id, fields in found if fields]  # noqa: A001
+
+
+def _store() -> Jobs:
+    from leadlane.schemas.settings import load_settings
+    from leadlane.workers.connection import connect
+    from leadlane.workers.jobs import Jobs
+    from leadlane.workers.lanes import Lanes
+
+    settings = load_settings()
+    return Jobs(Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
+
+
+def _job(id: str) -> tuple[Job, dict[str, str]]:  # noqa: A002
+    """The job and its stored fields. Raises UnknownJob, Unreachable."""
+    from leadlane.job import Job
+    from leadlane.reaching import reaching_redis
+
+    store = _store()
+    fields = reaching_redis(lambda: store.fields(id))
+    if not fields:
+        raise UnknownJob(id)
+    return Job(store, id), fields
+
+
+def _campaign(fields: Mapping[str, str]) -> str:
+    return f"{fields['acct']}/{fields['campaign']}"
+
+
+def _time(ms: str | None) -> str:
+    return datetime.fromtimestamp(int(ms or 0) / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _word(value: object) -> object:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+
+
+def _print(rows: Iterable[Mapping[str, Any]]) -> None:
+    """Columns of fixed width: a report may be longer than memory."""
+    form = "{:>8}  {:<18}  {:<10}  {}"
+    output.line(form.format(*REPORT_COLUMNS))
+    for row in rows:
+        output.line(form.format(*(row[name] for name in REPORT_COLUMNS)).rstrip())
+
+
+def _write(rows: Iterable[Mapping[str, Any]], file: IO[str]) -> None:
+    writer = csv.writer(file)
+    writer.writerow(REPORT_COLUMNS)
+    for row in rows:
+        writer.writerow([_harmless(row[name]) for name in REPORT_COLUMNS])
+
+
+def _harmless(cell: object) -> object:
+    """A cell that no spreadsheet runs as a formula; a plain number with its + stays as it is."""
+    if isinstance(cell, str) and cell.startswith(_STEERS_A_SPREADSHEET) and not _NUMBER.fullmatch(cell):
+        return f"'{cell}"
+    return cell
+
+
+@contextmanager
+def _written(path: str) -> Iterator[IO[str]]:
+    """The file to write into, readable by its owner alone. Raises BadFile."""
+    if path == "-":
+        yield sys.stdout
+        return
+    try:
+        with open(path, "w", encoding="utf-8", errors="replace", newline="", opener=_owners) as file:
+            yield file
+    except OSError as exc:
+        raise BadFile(path, f"cannot be written ({(exc.strerror or 'no reason given').lower()})") from None
+
+
+def _owners(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)  # it may have been there before
+    return descriptor

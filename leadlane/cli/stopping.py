@@ -1,0 +1,50 @@
+"""Ctrl-C while rows are read: between two rows, so that those taken before are stored and the job is known."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(Exception):  # noqa: N818  what happened
+    """The user has asked to stop reading."""
+
+
+@contextmanager
+def stoppable(rows: Iterable[object]) -> Iterator[Iterator[object]]:
+    """The rows, whose iterator raises Stopped once SIGINT has come; a second SIGINT is a KeyboardInterrupt.
+
+    For the main thread. Where a row is being waited for, as on standard input, it is raised at once.
+    """
+    reading = asked = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        if reading:
+            raise Stopped
+
+    def each() -> Iterator[object]:
+        nonlocal reading
+        source = iter(rows)
+        while True:
+            reading = True
+            if asked:
+                raise Stopped
+            try:
+                row = next(source)
+            except StopIteration:
+                return
+            finally:
+                reading = False
+            yield row
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield each()
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,89 @@
+"""What a producer holds of an import or update: its progress, its end, its report."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from leadlane.reaching import reaching_redis
+from leadlane.schemas.errors import UnknownJob
+from leadlane.workers.blocking import blocked_by
+from leadlane.workers.jobs import counts_of
+
+if TYPE_CHECKING:
+    from leadlane.workers.jobs import Jobs
+
+LOOK_S = 0.25
+
+
+class Job:
+    """A job by its id; every question is answered from Redis, so any process may ask."""
+
+    def __init__(self, jobs: Jobs, id: str) -> None:  # noqa: A002  the contract's word
+        self.id = id
+        self._jobs = jobs
+
+    def __repr__(self) -> str:
+        return f"Job({self.id!r})"
+
+    def progress(self) -> dict[str, Any]:
+        """Leads per outcome, with ``leads``, ``waiting`` and ``dead``; ``ended``; ``blocked_by``.
+
+        The outcomes, ``waiting`` and ``dead`` add up to ``leads``. ``ended`` is true once the job has all its
+        batches and each of them is done or dead. ``blocked_by`` says why nothing moves, or is None.
+        ``uncarried`` lists fields of these leads that the dialer cannot carry.
+
+        Raises UnknownJob, Unreachable.
+        """
+        return reaching_redis(self._progress)
+
+    def _progress(self) -> dict[str, Any]:
+        fields = self._jobs.fields(self.id)
+        if not fields:
+            raise UnknownJob(self.id)
+        counts: dict[str, Any] = dict(counts_of(fields))
+        ended = "ended" in fields
+        counts["ended"] = ended
+        counts["blocked_by"] = None if ended else blocked_by(self._jobs.lanes, fields)
+        if "uncarried" in fields:
+            counts["uncarried"] = fields["uncarried"].split(",")
+        return counts
+
+    def wait(self, timeout: float | None = None) -> dict[str, Any]:
+        """The progress at the end of the job; ``timeout`` in seconds.
+
+        Raises TimeoutError, which says how far it is and what blocks it.
+        """
+        looks = self._until(timeout)
+        while not (progress := next(looks))["ended"]:
+            time.sleep(LOOK_S)
+        return progress
+
+    async def wait_async(self, timeout: float | None = None) -> dict[str, Any]:
+        """The same for asyncio services: the event loop is never blocked."""
+        looks = self._until(timeout)
+        while not (progress := await asyncio.to_thread(next, looks))["ended"]:
+            await asyncio.sleep(LOOK_S)
+        return progress
+
+    def _until(self, timeout: float | None) -> Iterator[dict[str, Any]]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            progress = self.progress()
+            if not progress["ended"] and deadline is not None and time.monotonic() >= deadline:
+                why = f"; blocked by: {progress['blocked_by']}" if progress["blocked_by"] else ""
+                raise TimeoutError(f"job {self.id}: {progress['waiting']} leads are still waiting{why}")
+            yield progress
+
+    def report(self) -> Iterator[dict[str, Any]]:
+        """One dict per lead, in order: ``index``, ``phone_number``, ``outcome``, ``reason``."""
+        rows = self._jobs.report(self.id)
+        while (row := reaching_redis(lambda: next(rows, None))) is not None:
+            yield row.as_dict()
+
+    def cancel(self) -> dict[str, int]:
+        """Cancel what has not left yet: batches ``cancelled``, ``flagged`` (on their way) and ``done``."""
+        self.progress()
+        return reaching_redis(lambda: self._jobs.cancel(self.id))

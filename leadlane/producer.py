@@ -1,0 +1,131 @@
+"""How a producer's rows get into a lane: one job, its batches one after another, sealed at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from leadlane.reaching import reaching_redis
+from leadlane.schemas.commands import LeadCommand
+from leadlane.schemas.errors import ImportInterrupted, LeadlaneError, UnknownAccount, WrongUse
+from leadlane.schemas.settings import Settings
+from leadlane.workers.accounts import Facts, publish_facts, read_facts
+from leadlane.workers.celery_app import make_app
+from leadlane.workers.connection import connect
+from leadlane.workers.intake import Draft, Intake
+from leadlane.workers.jobs import Jobs
+from leadlane.workers.lanes import Lanes, Ticket
+from leadlane.workers.runtime import publisher
+
+RENEW_S = 20.0
+"""How often an open job says that its producer is there."""
+
+
+class Producer:
+    """The producer's end of the lanes of one Redis. Thread-safe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+        self.jobs = Jobs(self.lanes)
+        self._publish = publisher(make_app(settings))
+
+    def facts(self, account: str) -> Facts:
+        """What workers have published of the account; where none has, this process's own settings say it."""
+        try:
+            return read_facts(self.lanes, account)
+        except UnknownAccount:
+            if account not in self.settings.accounts:
+                raise
+        publish_facts(self.lanes, self.settings)
+        return read_facts(self.lanes, account)
+
+    def send(
+        self, facts: Facts, operation: str, rows: Iterable[object], command: LeadCommand, key: str | None
+    ) -> str:
+        """Store all rows as batches of one job and seal it: the job's id.
+
+        Raises ImportInterrupted if ``rows`` raises, WrongUse if the key is another producer's or was used for
+        other rows, Unreachable.
+        """
+        intake = Intake(facts, operation)
+        campaign = command.campaign.campaign
+        job, stored = reaching_redis(lambda: self._open(facts, campaign, operation, key))
+        if stored is None:
+            return job
+        expires_in_ms = None if command.expires_in is None else int(command.expires_in * 1000)
+
+        def submit(draft: Draft) -> None:
+            ticket = intake.ticket(
+                draft,
+                job=job,
+                campaign=campaign,
+                priority=command.priority,
+                on_duplicate=command.on_duplicate,
+                expires_in_ms=expires_in_ms,
+            )
+            if stored.get(draft.start, ticket.id) != ticket.id:
+                raise WrongUse(
+                    f"idempotency_key: rows from {draft.start} on differ from those stored under this key before "
+                    f"(job {job}); use another key for other rows"
+                )
+            reaching_redis(lambda: self._submit(ticket))
+
+        with self._renewed(job):
+            try:
+                for draft in intake.drafts(rows):
+                    submit(draft)
+            except LeadlaneError:
+                raise
+            except Exception as exc:
+                raise ImportInterrupted(job, intake.rows) from exc
+        reaching_redis(lambda: self._close(job, intake))
+        return job
+
+    def _open(
+        self, facts: Facts, campaign: str, operation: str, key: str | None
+    ) -> tuple[str, dict[int, str] | None]:
+        """A job and what it holds already, by first row; None if it is complete."""
+        lane = facts.lane(campaign)
+        if key is None:
+            return self.jobs.open(facts.name, campaign, lane, operation), {}
+        hidden = hashlib.sha256(f"{facts.name}/{campaign}/{operation}/{key}".encode()).hexdigest()[:32]
+        job = self.jobs.keyed(hidden)
+        fields = self.jobs.fields(job)
+        if "sealed" in fields:
+            return job, None
+        if fields and self.jobs.has_producer(fields):
+            raise WrongUse(
+                f"idempotency_key: another producer is at work with this key (job {job}); wait for it"
+            )
+        self.jobs.open(facts.name, campaign, lane, operation, job=job, key=hidden)
+        return job, {int(ticket.rsplit("-", 2)[1]): ticket for ticket in self.jobs.batches(job)}
+
+    def _submit(self, ticket: Ticket) -> None:
+        _, call = self.lanes.submit(ticket)
+        if call:
+            self._publish(call)
+
+    def _close(self, job: str, intake: Intake) -> None:
+        self.jobs.note_uncarried(job, intake.uncarried)
+        self.lanes.seal(job)
+
+    @contextmanager
+    def _renewed(self, job: str) -> Iterator[None]:
+        """While rows are read, say now and then that the job's producer is there."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(RENEW_S):
+                try:
+                    self.jobs.renew(job)
+                except Exception:  # noqa: BLE001, S112  the next batch says what is wrong with Redis
+                    continue
+
+        threading.Thread(target=renew, name="leadlane-renew", daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()

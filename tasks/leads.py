@@ -1,0 +1,81 @@
+"""Lead batches: ``leadlane.leads.import`` and ``leadlane.leads.update``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from leadlane.schemas.commands import LeadCommand, load_lead_command
+from leadlane.tasks.lane_task import LaneTask
+from leadlane.tasks.registry import TaskBody
+from leadlane.workers.accounts import canonical, read_facts
+from leadlane.workers.intake import Intake
+
+
+def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[str, object]:
+    """Bring a batch of leads to its campaign: counts per outcome, never a number.
+
+    ``leads`` may be given inline (a producer without this package); they are checked, stored and put into the
+    lane first. A called task brings ``batch``, the id of what is stored.
+    """
+    command = load_lead_command(kwargs)
+    ticket = command.batch or str(self.request.id)
+    if command.leads is not None:
+        if not self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
+            self.engine.patiently(lambda: store(self, operation, command))
+        # Also when it comes again: the worker may have died between the two.
+        self.engine.patiently(lambda: self.engine.lanes.seal(command.job or self.request.id))
+    return self.take_turn(ticket, account=command.campaign.account, operation=operation)
+
+
+def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
+    """Put the leads of a by-name task into the lane, cut into batches; the task's own ticket is the last.
+
+    May be repeated: a batch that is stored already stays as it is.
+    """
+    engine, own = self.engine, str(self.request.id)
+    facts = read_facts(engine.lanes, command.campaign.account)
+    campaign = canonical(facts, command.campaign)
+    intake = Intake(facts, operation)
+    drafts = list(intake.drafts(command.leads or [])) or [intake.empty()]
+    job = engine.jobs.open(facts.name, campaign, facts.lane(campaign), operation, job=command.job or own)
+    parked = {"campaign": str(command.campaign), "batch": own, "job": job, "priority": command.priority}
+    signature, linked, expires_in_ms = self.parked_form(parked)
+    if command.expires_in is not None:
+        expires_in_ms = min(int(command.expires_in * 1000), expires_in_ms or 2**52)
+    if len(drafts) > 1:
+        engine.lanes.expect_pieces(own, len(drafts) - 1)
+    for i, draft in enumerate(drafts, 1):
+        last = i == len(drafts)
+        ticket = intake.ticket(
+            draft,
+            id=own if last else f"{own}.{i}",
+            job=job,
+            campaign=campaign,
+            priority=command.priority,
+            on_duplicate=command.on_duplicate,
+            expires_in_ms=expires_in_ms,
+            signature=signature if last else "",
+            linked=linked and last,
+            piece_of="" if last else own,
+            cut_into=len(drafts) - 1 if last else 0,
+        )
+        engine.lanes.submit(ticket, may_call=False)
+    engine.jobs.note_uncarried(job, intake.uncarried)
+    engine.wake()
+
+
+def import_leads(self: LaneTask, *_: object, **kwargs: object) -> Mapping[str, object]:
+    """Import one batch of leads. One positional value, a chain's, is ignored."""
+    return push(self, "import", kwargs)
+
+
+def update_leads(self: LaneTask, *_: object, **kwargs: object) -> Mapping[str, object]:
+    """Update one batch of leads. One positional value, a chain's, is ignored."""
+    return push(self, "update", kwargs)
+
+
+TASKS = (
+    TaskBody("leadlane.leads.import", import_leads, LaneTask),
+    TaskBody("leadlane.leads.update", update_leads, LaneTask),
+)
