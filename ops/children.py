@@ -1,0 +1,95 @@
+"""Our own processes beside us: each ends when we end, however that comes about."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+STOP_S = 15.0
+WATCHED = "leadlane.ops.children"
+
+
+class Child:
+    """A ``leadlane`` command in a process of its own, its output in a file.
+
+    It lives while its standard input is open: when this process ends, also by kill -9, the kernel closes the
+    pipe and the child ends itself.
+
+    Args:
+        command: as after ``leadlane`` on a command line.
+        log: file for its output.
+        environ: its environment.
+    """
+
+    def __init__(self, *command: str, log: Path, environ: Mapping[str, str]) -> None:
+        self.command = command
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", WATCHED, *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**environ, "PYTHONUNBUFFERED": "1"},
+                start_new_session=True,  # Ctrl-C reaches us, and we end it
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+        return self._process.poll() is None
+
+    def last_words(self, lines: int = 10) -> str:
+        """The end of its output."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """Ask it to end what it does, and to end; kill it if it does not."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._reap()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self._reap()
+
+    def _reap(self) -> None:
+        self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    from leadlane.ops.main import main
+
+    threading.Thread(target=_end_with_parent, name="leadlane-parent-watch", daemon=True).start()
+    main()

@@ -1,0 +1,32 @@
+"""Running a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from leadlane.schemas.settings import Settings
+from leadlane.tasks import make_worker_app
+from leadlane.workers.celery_app import QUEUES
+
+
+def run(
+    settings: Settings,
+    *,
+    concurrency: int = 20,
+    queues: Sequence[str] = QUEUES,
+    name: str = "worker",
+    loglevel: str = "INFO",
+) -> None:
+    """Run a worker in this process until it is told to stop (SIGTERM: ends what runs, then goes).
+
+    Args:
+        settings: accounts with their keys, URLs.
+        concurrency: calls in flight at once, threads.
+        queues: what it serves, in the order of ``QUEUES``; ``control`` alone makes a control worker.
+        name: first part of its node name, ``NAME@host``.
+        loglevel: of Celery and ours.
+    """
+    app = make_worker_app(settings)
+    arguments = ["worker", "--concurrency", str(concurrency), "--queues", ",".join(queues), "--loglevel", loglevel]
+    # Gossip and mingle cost every worker a message from every other; nothing here needs them.
+    app.worker_main([*arguments, "--hostname", f"{name}@%h", "--without-gossip", "--without-mingle"])

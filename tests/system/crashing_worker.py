@@ -1,0 +1,80 @@
+"""The command line, but the process dies by kill -9 when it gets to a named point for the first or second time.
+
+    python crashing_worker.py POINT worker --name w1 ...
+
+The product has no hooks for this: the function at the point is wrapped before the command line starts.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any, NamedTuple
+
+from leadlane.ops.main import main
+from leadlane.workers import finishing
+from leadlane.workers.lanes import Lanes
+from leadlane.workers.results import Results
+from leadlane.workers.transport import Transport
+
+
+class Point(NamedTuple):
+    """Before or after a method of ``owner``, for such arguments or such a value as ``when`` says."""
+
+    owner: Any
+    method: str
+    after: bool
+    when: Callable[[Any], object] = lambda _: True
+    nth: int = 2
+
+
+def stores_success(args: Any) -> bool:
+    return args[3] == "SUCCESS"  # (self, task_id, result, state, ...)
+
+
+POINTS = {
+    # a turn, in its order
+    "called, before its message is published": Point(Lanes, "dispatch", True, lambda due: due.calls),
+    "come, before it enters": Point(Lanes, "enter", False),
+    "granted, before the call": Point(Lanes, "enter", True, lambda entry: entry.verdict == "granted"),
+    "answered, before it leaves": Point(Transport, "send", True),
+    "left, before anything else": Point(Lanes, "leave", True),
+    "left, before riders have their results": Point(finishing, "finish_riders", False, nth=1),
+    "riders have results, before they are off the list": Point(Lanes, "finished", False, nth=1),
+    "left, before its result is stored": Point(Results, "_store_result", False, stores_success),
+    "result stored, before its message is acknowledged": Point(Results, "_store_result", True),
+    # a by-name task on its way into its lane
+    "by name, a piece is stored": Point(Lanes, "submit", True, nth=1),
+    "by name, all is stored, before the job is sealed": Point(Lanes, "seal", False),
+    "by name, the job is sealed, before it enters": Point(Lanes, "seal", True),
+    # what a dispatcher claims
+    "finish list claimed, before anything is written": Point(Lanes, "dispatch", True, lambda due: due.finish, nth=1),
+}
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pause()
+
+
+def arm(point: Point) -> None:
+    """Wrap the point's function, so that its nth time is the process's last moment."""
+    inner, times = getattr(point.owner, point.method), count(1)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if not point.after and point.when(args) and next(times) == point.nth:
+            die()
+        value = inner(*args, **kwargs)
+        if point.after and point.when(value) and next(times) == point.nth:
+            die()
+        return value
+
+    setattr(point.owner, point.method, wrapped)
+
+
+if __name__ == "__main__":
+    _, name, *words = sys.argv
+    arm(POINTS[name])
+    sys.argv[1:] = words
+    main()

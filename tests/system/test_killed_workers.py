@@ -1,0 +1,70 @@
+"""kill -9 of workers: every lead arrives, once, and every task has its result (design 3.2, rules 1, 3, 5 and 7)."""
+
+import pytest
+
+from tests.system import crashing_worker
+from tests.system.conftest import Program, Town, until
+from tests.system.judge import all_arrived, calls, leads, producer, results, running
+
+GAP_S, LOST_CALL_S = 0.3, 2.0
+
+
+@pytest.fixture
+def town(town: Town) -> Town:
+    """Lost calls are over and lost messages come back after seconds."""
+    town.account("voiso", timeout_s="2", lost_call_s=str(LOST_CALL_S), import_gap_s=str(GAP_S))
+    town.env |= {"LEADLANE_VISIBILITY_TIMEOUT_S": "5", "LEADLANE_LEASE_S": "3"}
+    return town
+
+
+def crasher(town: Town, point: str) -> Program:
+    return town.worker("crasher", main=(crashing_worker.__file__, point))
+
+
+def test_a_worker_killed_in_the_middle_of_its_calls_loses_and_doubles_nothing(town: Town) -> None:
+    """All of its calls run when it dies: each of their lanes goes on when its lost call must be over, not before."""
+    scopes = ["campaigns.manage", "campaigns.read"]
+    town.sandbox.change(keys={"sandbox-key": scopes, "victim-key": scopes})
+    town.worker("survivor", concurrency=5)
+    town.env["SANDBOX_KEY"] = "victim-key"
+    victim = town.worker("victim", concurrency=5)
+    campaigns = range(1, 7)  # so many that both must be at work: with 5 threads each has 3 slots for turns
+    town.sandbox.fault("latency", delay_s=1.5, times=len(campaigns))
+    fleet = town.fleet()
+    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(2500)) for campaign in campaigns]
+    until(lambda: len(running(town)) == len(campaigns))
+    victim.kill()
+
+    all_arrived(town, *jobs)
+    assert town.sandbox.verify()["doubled"] == 0
+    by_campaign = [calls(town, campaign) for campaign in campaigns]
+    lost = [one for one in by_campaign if one[0]["key"] == "key 2"]
+    assert lost
+    for first, second, *_ in lost:
+        assert not first["answered"]
+        assert second["started"] - first["started"] >= LOST_CALL_S + GAP_S
+
+
+@pytest.mark.parametrize("point", crashing_worker.POINTS)
+def test_a_worker_that_dies_between_two_steps_loses_and_doubles_nothing(town: Town, point: str) -> None:
+    victim = crasher(town, point)
+    fleet = town.fleet()
+    jobs = [fleet.campaign("voiso/1").import_leads(leads(2500))]
+    jobs += [fleet.campaign("voiso/2").import_leads(leads(50, start=1 + 50 * i)) for i in range(6)]
+    app = producer(town)
+    by_name = [
+        app.send_task("leadlane.leads.import", kwargs={"campaign": "voiso/3", "leads": list(leads(1500, start))})
+        for start in (1, 2001)
+    ]
+    assert victim.wait() == -9
+    survivor = town.worker("survivor")
+
+    returned = results(town, [task.id for task in by_name])
+    assert [result["created"] for result in returned.values()] == [1500, 1500]
+    jobs += [fleet.job(result["job"]) for result in returned.values()]
+    all_arrived(town, *jobs)
+    verdict = town.sandbox.verify()
+    assert verdict["stored"] == 2500 + 300 + 3000
+    again = 1000 if point == "answered, before it leaves" else 0  # nobody can know that its answer came
+    assert verdict["doubled"] <= again
+    assert survivor.running
