@@ -1,8 +1,8 @@
 """Beat: sends the periodic tasks of the app's ``beat_schedule``, once in the fleet however many beats run.
 
-Schedule and lock are in Redis (RedBeat). A beat without the lock waits for it and takes over at most
-``redbeat_lock_timeout`` seconds after its holder died. One that loses the lock, or cannot reach Redis for a
-minute, ends: run it under a supervisor. Around a take-over a tick may come late, or twice.
+Schedule and lock are in Redis (RedBeat). A beat without the lock waits for it, and takes over within
+``redbeat_lock_timeout`` and a loop when its holder has died. One that loses the lock, or cannot reach Redis for
+a minute, ends: run it under a supervisor. Around a take-over a tick may come late, or twice.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from celery import Celery
+
     from leadlane.schemas.settings import Settings
 
 
@@ -49,7 +51,9 @@ def run(
     apply_env_options()
     options.address, options.port, options.read_only = address, port, read_only
     extract_settings()
-    flower = Flower(capp=make_app(settings), options=options, **web_settings)
+    app: Celery = make_app(settings)
+    app.set_default()  # its views ask for results of "the current app", in any thread
+    flower = Flower(capp=app, options=options, **web_settings)
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)
     url = f"http://{address or '127.0.0.1'}:{flower.start_http_server()}"

@@ -1,8 +1,13 @@
-"""What producers enqueue: thin Celery tasks over the lanes."""
+"""What producers enqueue: thin Celery tasks over the lanes.
+
+``celery -A leadlane.tasks inspect active`` works: ``app`` is made from the settings when it is first asked for.
+"""
 
 from __future__ import annotations
 
-from leadlane.schemas.settings import Settings
+from functools import cache
+
+from leadlane.schemas.settings import Settings, load_settings
 from leadlane.tasks import leads, maintenance
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.runtime import LaneStep, WorkerApp
@@ -16,3 +21,14 @@ def make_worker_app(settings: Settings) -> WorkerApp:
     for task in (*leads.TASKS, *maintenance.TASKS):
         task.register(app)
     return app
+
+
+@cache
+def _default_app() -> WorkerApp:
+    return make_worker_app(load_settings())
+
+
+def __getattr__(name: str) -> WorkerApp:
+    if name == "app":
+        return _default_app()
+    raise AttributeError(name)

@@ -24,7 +24,7 @@ def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[s
         if not self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
             self.engine.patiently(lambda: store(self, operation, command))
         # Also when it comes again: the worker may have died between the two.
-        self.engine.patiently(lambda: self.engine.lanes.seal(command.job or self.request.id))
+        self.engine.patiently(lambda: self.engine.lanes.seal(command.job or ticket))
     return self.take_turn(ticket, account=command.campaign.account, operation=operation)
 
 

@@ -18,7 +18,6 @@ from leadlane.workers.engine import gap_s
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
 
-
 HEADROOM = 1.03
 
 

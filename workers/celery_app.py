@@ -1,18 +1,16 @@
 """The Celery app of the fleet: every setting, each with its reason.
 
-``celery -A leadlane.workers.celery_app worker`` works: ``app`` is made from the settings when it is first
-asked for. What is said of Celery's behaviour is from the source of celery 5.7.0 and kombu 5.7.0.
+What is said of Celery's behaviour is from the source of celery 5.7.0 and kombu 5.7.0.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from celery import Celery
 from kombu import Queue
 
-from leadlane.schemas.settings import Settings, load_settings
+from leadlane.schemas.settings import Settings
 
 from .guards import Guards, hide_redbeat_url
 
@@ -168,14 +166,3 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "sweep": {"task": "leadlane.maintenance.sweep", "schedule": SWEEP_EVERY_S},
         },
     }
-
-
-@cache
-def _default_app() -> Celery:
-    return make_app(load_settings())
-
-
-def __getattr__(name: str) -> Celery:
-    if name == "app":
-        return _default_app()
-    raise AttributeError(name)

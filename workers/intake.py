@@ -21,6 +21,7 @@ BATCH = 1000
 """Leads of one batch at most, for every provider."""
 REMEMBERED = 2_000_000
 """Numbers of a job that are remembered to find duplicates; beyond it they are found within a batch."""
+OPTED_OUT = "do_not_call is true: not sent, nor any later row of this number"
 TWIN = "the same number came earlier in this job"
 
 
@@ -81,6 +82,7 @@ class Intake:
         self.rows = 0
         self.uncarried: set[str] = set()
         self._seen = Seen()
+        self._silent: set[str] = set()
 
     def drafts(self, rows: Iterable[object]) -> Iterator[Draft]:
         """Full drafts, and the rest. What ``rows`` raises goes through, after the rest of what it gave."""
@@ -92,7 +94,7 @@ class Intake:
                 if draft.full:
                     yield draft
                     draft = Draft(self.rows)
-        except Exception as exc:  # noqa: BLE001  the producer's own; given back once its rows are safe
+        except Exception as exc:
             if draft.numbers:
                 yield draft
             raise exc from None
@@ -107,12 +109,20 @@ class Intake:
     def _add(self, draft: Draft, row: Clean | Invalid) -> None:
         if isinstance(row, Invalid):
             draft.tell(row.phone, "i", row.problems)
+        elif self._opted_out(row):
+            draft.tell(f"+{row.digits}", "s", OPTED_OUT)
         elif self.operation_name == "import" and self._seen.again(row.digits):
             draft.tell(f"+{row.digits}", "d", TWIN)
         else:
             self.uncarried.update(row.lead.keys() - self.operation.carries)
             wire = json.dumps(self.operation.wire(row.lead), ensure_ascii=False, separators=(",", ":"))
             draft.take(row.digits, wire)
+
+    def _opted_out(self, row: Clean) -> bool:
+        """Whether the row, or one of the same number before it, says do_not_call."""
+        if row.lead.pop("do_not_call", False):
+            self._silent.add(row.digits)
+        return row.digits in self._silent
 
     def ticket(
         self,

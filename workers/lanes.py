@@ -22,6 +22,9 @@ ROW_FIELDS = (
     "acct", "op", "campaign", "job", "n", "class", "attempts", "first", "conflicts", "lost", "solo",
     "search", "created", "calls", "options", "links", "cut",
 )  # fmt: skip
+SCRIPTS = (
+    "admit", "alive", "boot", "cancel", "dispatch", "enter", "hold", "leave", "recall", "renew", "seal", "submit",
+)  # fmt: skip
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
 
@@ -139,12 +142,7 @@ class Lanes:
     def __init__(self, client: redis.Redis, prefix: str) -> None:
         self.client = client
         self.prefix = prefix
-        self._scripts = {
-            name: client.register_script(lua(name))
-            for name in (
-                "admit", "alive", "boot", "cancel", "dispatch", "enter", "hold", "leave", "recall", "renew", "seal", "submit",
-            )
-        }  # fmt: skip
+        self._scripts = {name: client.register_script(lua(name)) for name in SCRIPTS}
 
     def _run(self, script: str, *args: str | bytes | float) -> Any:
         return self._scripts[script](keys=[self.prefix], args=args)

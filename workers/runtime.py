@@ -19,9 +19,9 @@ from leadlane.workers.accounts import publish_facts
 from leadlane.workers.connection import connect
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
+from leadlane.workers.faults import OUTAGES
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
-from leadlane.workers.faults import OUTAGES
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.transport import Transport
 

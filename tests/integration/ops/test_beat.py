@@ -4,11 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redbeat.schedulers import RedBeatSchedulerEntry, ensure_conf, get_redis
 from redis import Redis
+
+from leadlane.schemas.settings import Settings
+from leadlane.workers.celery_app import make_app
 
 PROGRAM = """
 import sys
@@ -35,11 +40,21 @@ def start_beat(redis_url: str, tmp_path: Path) -> Iterator[Callable[[str], Any]]
         beat.wait()
 
 
+def make_due(redis_url: str, until: Callable[..., None]) -> None:
+    """The sweep is overdue, as it is ten minutes after the last one."""
+    app = make_app(Settings(redis_url=redis_url))
+    ensure_conf(app)
+    until(lambda: get_redis(app).exists("leadlane:beat:sweep"))
+    entry = RedBeatSchedulerEntry.from_key("leadlane:beat:sweep", app=app)
+    entry.reschedule(last_run_at=datetime.now(UTC) - timedelta(minutes=11))
+
+
 def test_the_sweep_is_sent_once_by_two_beats_and_again_by_none_before_its_time(
     redis_url: str, start_beat: Callable[[str], Any], until: Callable[..., None], tmp_path: Path
 ) -> None:
     with Redis.from_url(redis_url, decode_responses=True) as redis:
         first = start_beat("first")
+        make_due(redis_url, until)
         until(lambda: redis.llen("control"), what="no sweep came")
         second = start_beat("second")
         until(lambda: "beat: Starting" in (tmp_path / "second").read_text())
@@ -59,5 +74,6 @@ def test_it_needs_no_file_of_its_own(
 ) -> None:
     with Redis.from_url(redis_url) as redis:
         start_beat("log")
+        make_due(redis_url, until)
         until(lambda: redis.llen("control"))
     assert [path.name for path in tmp_path.iterdir()] == ["log"]

@@ -1,16 +1,11 @@
 """The app and its settings, as Celery and kombu understand them."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from celery import Celery
 from celery._state import get_current_app
 from kombu.utils.scheduling import cycle_by_name
 
 from leadlane.schemas.settings import Settings
-from leadlane.workers import celery_app
 from leadlane.workers.celery_app import QUEUES, StrictOrder, configuration, make_app
 from leadlane.workers.logs import Logs
 from leadlane.workers.redaction import SafeAMQP, SafeTask
@@ -154,17 +149,3 @@ def test_passwords_are_not_shown(app: Celery, shown: str) -> None:
     text = str(app.conf.table(with_defaults=True)) if shown == "conf" else app.bugreport()
     assert "s3cret" not in text
     assert "broker_url" in text
-
-
-def test_the_module_has_the_app_that_celerys_command_line_looks_for(tmp_path: Path) -> None:
-    (tmp_path / "leadlane.toml").write_text('redis_url = "redis://elsewhere:1/0"')
-    program = "from celery.app.utils import find_app; print(find_app('leadlane.workers.celery_app').conf.broker_url)"
-    ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert ended.stdout.strip() == "redis://elsewhere:1/0"
-
-
-def test_the_module_has_nothing_else_to_give() -> None:
-    with pytest.raises(AttributeError):
-        celery_app.application  # noqa: B018

@@ -62,7 +62,7 @@ def test_a_task_that_is_done_is_one_line_with_its_counts(written: Written) -> No
 
 def test_a_task_that_met_an_outage_is_not_called_failed(written: Written) -> None:
     error = BackendStoreError("failed to store result on the backend")
-    data = {"name": "leadlane.leads.import", "id": "id-1", "exc": repr(error)}
+    data = {"name": "leadlane.leads.import", "id": "id-1", "description": "raised", "exc": repr(error)}
     logging.getLogger("celery.app.trace").error(
         trace.LOG_FAILURE, data, exc_info=(type(error), error, None), extra={"data": data}
     )
