@@ -77,7 +77,8 @@ class Producer:
             try:
                 for draft in intake.drafts(rows):
                     submit(draft)
-            except LeadlaneError:
+            except LeadlaneError as exc:
+                exc.add_note(f"job {job}: {intake.rows} rows were taken; what was stored is kept")
                 raise
             except Exception as exc:
                 raise ImportInterrupted(job, intake.rows) from exc

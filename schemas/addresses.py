@@ -21,6 +21,16 @@ def is_account_name(text: str) -> bool:
     return len(text) <= MAX_ACCOUNT_NAME and ACCOUNT_NAME.fullmatch(text) is not None
 
 
+def whole_number_id(text: str, dialer: str) -> str:
+    """The one form of a campaign id that is a whole number: ``3`` for ``003`` too.
+
+    Raises ValueError, in which ``dialer`` is the name of whose id it is not.
+    """
+    if not (text.isascii() and text.isdigit()) or int(text) == 0:
+        raise ValueError(f"{text!r} is not a {dialer} campaign id; it is a whole number, e.g. 3")
+    return str(int(text))
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class CampaignAddress:
     """A campaign of an account. The id is the provider's own text; only the provider knows its form."""

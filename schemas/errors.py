@@ -164,7 +164,7 @@ class ImportInterrupted(LeadlaneError):
     def __str__(self) -> str:
         return (
             f"job {self.job_id}: the rows stopped with an error after {self.rows_taken} were taken, and the "
-            "job stays open; import again with the same idempotency key to go on, "
+            "job stays open; give the same rows under the same idempotency key to go on, if it had one, "
             f"or close it with `leadlane job cancel {self.job_id}`"
         )
 

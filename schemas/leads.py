@@ -58,6 +58,13 @@ class Invalid:
     problems: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands among rows for one that its reader could not make out: ``problem`` is what is told of it."""
+
+    problem: str
+
+
 def clean(
     rows: Iterable[object], *, region: str | None, phone_check: PhoneCheck = "possible", start: int = 0
 ) -> Iterator[Clean | Invalid]:
@@ -71,6 +78,8 @@ def clean(
 
 
 def _checked(schema: LeadSchema, index: int, row: object) -> Clean | Invalid:
+    if isinstance(row, Unreadable):
+        return Invalid(index, "", row.problem)
     if not isinstance(row, Mapping):
         return Invalid(index, "", f"a lead is an object with phone_number, not {type(row).__name__}")
     try:

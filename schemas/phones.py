@@ -60,6 +60,21 @@ def digits(text: str) -> str:
     return _NOT_DIGITS.sub("", text)
 
 
+def split(number: str) -> tuple[str, str]:
+    """The country's calling code with its ``+``, and the national digits, of a number in E.164.
+
+    Joined they are the number again, so that a zero which belongs to it (as in Italy) stays. Raises
+    BadPhone if no country has the code.
+    """
+    import phonenumbers
+
+    bare = digits(number)
+    for length in (1, 2, 3):  # no calling code begins another one
+        if (code := bare[:length]) and int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            return f"+{code}", bare[length:]
+    raise BadPhone(f"has a country code that does not exist; {REMEDY}")
+
+
 def masked(text: str) -> str:
     """``text`` with everything that could be a phone number replaced by ``[number]``."""
     return _NUMBER_LIKE.sub("[number]", text)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Any, Final, Literal
 
 from marshmallow import ValidationError, fields, validate
 
 from .leads import HEADER_NAME, PRIORITY
 from .outcomes import Outcome
-from .phones import digits, masked
+from .phones import digits
+from .problems import bad_indices as bad_indices
+from .problems import told
 from .strict import Strict
+from .wire import full_name
 
 Operation = Literal["import", "update"]
 
@@ -40,15 +42,11 @@ CARRIES: Final[dict[Operation, frozenset[str]]] = {
 
 _AS_THEY_ARE: Final = ("source", "priority", "active", "context_headers")
 
-MAX_PROBLEM = 300  # characters of the dialer's words that we keep
-_MAX_LEAVES = 50
-
 
 def to_wire(lead: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
     """A canonical lead as Voiso takes it: the number in digits first, one name, no field it cannot carry."""
     wire: dict[str, Any] = {"phone_number": digits(lead["phone_number"])}
-    name = lead.get("name") or " ".join(filter(None, (lead.get("first_name"), lead.get("last_name"))))
-    if name:
+    if name := full_name(lead):
         wire["name"] = name
     for key in _AS_THEY_ARE:
         if key in lead and key in CARRIES[operation]:
@@ -99,32 +97,9 @@ def problem_text(body: object) -> str:
     Reads both shapes of error body, ``{"error": text}`` and ``{"errors": {field: [text]}}``, and makes
     the best of any other.
     """
-    said = body
-    if isinstance(body, Mapping):
-        said = body.get("errors") or body.get("error") or body
-    return _one_line(said)
+    return told(body, "errors", "error")
 
 
-def bad_indices(body: object, n: int) -> dict[int, str] | None:
-    """The problem of each lead that the error names by its place in an array of ``n``, from 0.
-
-    None unless every key of ``errors`` names a place: ``3``, ``[3]``, ``leads[3].priority``,
-    ``3.priority``.
-    """
-    errors = body.get("errors") if isinstance(body, Mapping) else None
-    if not isinstance(errors, Mapping) or not errors:
-        return None
-    found: dict[int, list[str]] = {}
-    for key, said in errors.items():
-        place = _PLACE.fullmatch(str(key).strip()) if isinstance(key, (str, int)) else None
-        if place is None or int(place["index"]) >= n:
-            return None
-        field = place["field"]
-        found.setdefault(int(place["index"]), []).append(_one_line({field: said} if field else said))
-    return {index: "; ".join(texts)[:MAX_PROBLEM] for index, texts in found.items()}
-
-
-_PLACE = re.compile(r"(?:leads?\.?)?(\[)?(?P<index>[0-9]{1,4})(?(1)\])(?:[./](?P<field>.+))?")
 _REFUSAL = re.compile(r"reject|invalid|fail|error|refus|unknown|missing|not_found|skip")
 _WORST_FIRST = (Outcome.REJECTED, Outcome.DUPLICATE, Outcome.CREATED, Outcome.UPDATED)
 _IMPORTED = {
@@ -147,27 +122,6 @@ def _numbers(items: list[object]) -> Iterator[str]:
             given = str(given)
         if isinstance(given, str) and (number := digits(given)):
             yield number
-
-
-def _one_line(said: object) -> str:
-    text = "; ".join(islice(_leaves(said), _MAX_LEAVES))
-    text = "".join(c if c.isprintable() else " " for c in text[: 20 * MAX_PROBLEM])
-    # Masked before it is cut: half a number is still a number.
-    text = masked(" ".join(text.split()))
-    return text if len(text) <= MAX_PROBLEM else text[: MAX_PROBLEM - 1] + "…"
-
-
-def _leaves(said: object, name: str = "", depth: int = 5) -> Iterator[str]:
-    """The texts in ``said``, each after the name it stands under."""
-    if isinstance(said, Mapping) and depth:
-        for key, inner in said.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key), depth - 1)
-    elif isinstance(said, list) and depth:
-        for inner in said:
-            yield from _leaves(inner, name, depth - 1)
-    elif isinstance(said, (str, bytes, int, float)):
-        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        yield f"{name}: {text}" if name else text
 
 
 class WireBoolean(fields.Field[bool]):

@@ -10,11 +10,11 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from kombu.exceptions import OperationalError
 
 from leadlane.schemas.settings import Settings, resolve_key
-from leadlane.workers import calling, finishing
+from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts
 from leadlane.workers.connection import connect
 from leadlane.workers.dispatcher import Dispatcher
@@ -52,10 +52,12 @@ class LaneStep(bootsteps.StartStopStep):
         app.engine, self.dispatcher = build_engine(
             app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
         )
+        revoking.install()
         self.stopping = stopping
         self.keeper = app.engine.keeper
         self.keeper.start()
         self.dispatcher.start()
+        signals.worker_shutdown.connect(self._gone, sender=parent)
 
     def close(self, parent: Any) -> None:  # noqa: ARG002
         """Shutdown begins: no calls of ours, none for us; the pool still ends what runs."""
@@ -68,6 +70,12 @@ class LaneStep(bootsteps.StartStopStep):
         self.close(parent)
         if self.keeper:
             self.stopping.set()
+
+
+    def _gone(self, **_: Any) -> None:
+        """The pool has ended its last task: this process no longer counts as alive."""
+        if self.keeper:
+            self.keeper.stop()
 
 
 def slots(parent: Any) -> dict[str, int]:

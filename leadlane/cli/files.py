@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from leadlane.schemas.errors import BadFile, nearest
+from leadlane.schemas.leads import Unreadable
 from leadlane.schemas.phones import masked
 
 HEAD: Final = 1 << 20
@@ -64,14 +65,9 @@ SYNONYMS: Final[Mapping[str, str]] = {
 OBJECTS: Final = ("source", "context_headers", "variables", "secondary_contacts")
 
 
-def _broken(what: str) -> object:
-    """A row that `clean` refuses: it says of a row that is no object what its type is called."""
-    return type(what, (), {})()
-
-
-OPEN_QUOTE: Final = _broken("a line with a quote that is never closed")
-TOO_MANY_CELLS: Final = _broken("a line with more cells than the header")
-NOT_JSON: Final = _broken("a line that is not JSON")
+OPEN_QUOTE: Final = Unreadable("the line has a quote that is never closed")
+TOO_MANY_CELLS: Final = Unreadable("the line has more cells than the header")
+NOT_JSON: Final = Unreadable("the line is not JSON")
 
 
 @dataclass(slots=True)

@@ -50,7 +50,7 @@ def list_jobs(
             "job": id,
             "campaign": _campaign(fields),
             "operation": fields["op"],
-            "created": _time(fields.get("created")),
+            "began": _time(fields.get("created")),
             **counts_of(fields),
             "ended": "ended" in fields,
         }
@@ -59,7 +59,7 @@ def list_jobs(
     if json:
         output.document({"jobs": found})
         return
-    head = ("job", "campaign", "operation", "created", "leads", "waiting", "dead", "ended")
+    head = ("job", "campaign", "operation", "began", "leads", "waiting", "dead", "ended")
     output.table(head, [[_word(job[name]) for name in head] for job in found])
 
 
@@ -75,7 +75,7 @@ def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
                 _campaign(fields),
                 progress,
                 operation=fields["op"],
-                created=_time(fields.get("created")),
+                began=_time(fields.get("created")),
                 batches=int(fields.get("batches", 0)),
             )
         )

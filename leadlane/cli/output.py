@@ -22,12 +22,12 @@ NOT_DELIVERED: Final = "not-delivered"
 
 def note(text: str) -> None:
     """One line on stderr."""
-    print(_printable(text), file=sys.stderr, flush=True)  # noqa: T201  what this module is for
+    print(printable(text), file=sys.stderr, flush=True)  # noqa: T201  what this module is for
 
 
-def line(text: str = "") -> None:
-    """One line on stdout."""
-    print(_printable(text))  # noqa: T201
+def line(text: str, *, now: bool = False) -> None:
+    """One line on stdout; ``now`` if more may not come for long."""
+    print(printable(text), flush=now)  # noqa: T201
 
 
 def document(content: object) -> None:
@@ -114,9 +114,9 @@ def _console() -> Console:
 
 
 def _cell(value: object) -> str:
-    return _printable(f"{value:,}" if isinstance(value, int) else str(value))
+    return printable(f"{value:,}" if isinstance(value, int) else str(value))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text from files and dialers may hold what steers a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

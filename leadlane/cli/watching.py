@@ -116,7 +116,7 @@ def display() -> Iterator[Display]:
                 )
 
             def note(self, text: str) -> None:
-                console.print(text)
+                console.print(output.printable(text))
 
         yield Bar()
 

@@ -44,14 +44,20 @@ class Program:
     """A process of the command line, `leadlane WORDS...`, whose output goes to `log`; `main` is what Python runs."""
 
     def __init__(
-        self, name: str, words: Sequence[str], env: dict[str, str], log: Path, main: Sequence[str] = MAIN
+        self,
+        name: str,
+        words: Sequence[str],
+        env: dict[str, str],
+        log: Path,
+        main: Sequence[str] = MAIN,
+        stdin: int = subprocess.DEVNULL,
     ) -> None:
         self.name, self.log = name, log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *main, *words],
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -167,10 +173,14 @@ class Town:
         until(lives, within_s=STARTS_WITHIN_S)
         return worker
 
-    def start(self, *words: str, name: str = "", main: Sequence[str] = MAIN) -> Program:
+    def start(
+        self, *words: str, name: str = "", main: Sequence[str] = MAIN, stdin: int = subprocess.DEVNULL
+    ) -> Program:
         """`leadlane WORDS...` in the background, not waited for."""
         name = name or words[0]
-        program = Program(name, words, self.env, self.folder / f"{len(self.programs)}-{name}.log", main)
+        program = Program(
+            name, words, self.env, self.folder / f"{len(self.programs)}-{name}.log", main, stdin
+        )
         self.programs.append(program)
         return program
 
