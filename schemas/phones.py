@@ -69,9 +69,10 @@ def split(number: str) -> tuple[str, str]:
     import phonenumbers
 
     bare = digits(number)
-    for length in (1, 2, 3):  # no calling code begins another one
-        if (code := bare[:length]) and int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
-            return f"+{code}", bare[length:]
+    lengths = () if bare[:1] in ("", "0") else (1, 2, 3)
+    for length in lengths:  # no calling code begins another one
+        if int(bare[:length]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            return f"+{bare[:length]}", bare[length:]
     raise BadPhone(f"has a country code that does not exist; {REMEDY}")
 
 

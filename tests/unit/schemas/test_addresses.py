@@ -1,6 +1,6 @@
 import pytest
 
-from leadlane.schemas.addresses import CampaignAddress
+from leadlane.schemas.addresses import CampaignAddress, whole_number_id
 from leadlane.schemas.errors import BadCampaign
 
 
@@ -41,3 +41,14 @@ def test_a_number_in_place_of_an_address_is_not_repeated() -> None:
     with pytest.raises(BadCampaign) as caught:
         CampaignAddress.parse("+493023125000")
     assert "23125" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "canonical"), [("3", "3"), ("003", "3"), ("9" * 200, "9" * 200)])
+def test_an_id_that_is_a_whole_number_has_one_form(text: str, canonical: str) -> None:
+    assert whole_number_id(text, "Voiso") == canonical
+
+
+@pytest.mark.parametrize("text", ["", "0", "00", "-3", "3.0", "3 ", "cmp_3", "³", "٣"])
+def test_an_id_that_is_no_whole_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a Voiso campaign id; it is a whole number"):
+        whole_number_id(text, "Voiso")

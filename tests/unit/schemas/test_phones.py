@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadlane.schemas.phones import BadPhone, digits, masked, normalise, region_of
+from leadlane.schemas.phones import BadPhone, digits, masked, normalise, region_of, split
 
 BERLIN = "+493023125000"  # of the range that Germany keeps for films
 
@@ -167,6 +167,33 @@ def test_what_cannot_be_a_number_stays(text: str) -> None:
 
 
 def test_the_tables_of_libphonenumber_load_with_the_first_number_only() -> None:
-    modules = "leadlane.schemas.leads, leadlane.schemas.settings, leadlane.schemas.voiso"
+    modules = ", ".join(
+        f"leadlane.schemas.{name}"
+        for name in ("leads", "settings", "voiso", "dialnexa", "voicery", "voiceaiwrapper")
+    )
     program = f"import sys, {modules}; sys.exit('phonenumbers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_number_is_parted_into_calling_code_and_national_digits(region: str) -> None:
+    example = phonenumbers.example_number(region)
+    assert example is not None
+    number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+    code, national = split(number)
+    assert code == f"+{example.country_code}"
+    assert national == phonenumbers.national_significant_number(example)
+
+
+@pytest.mark.parametrize(
+    ("number", "parts"),
+    [("+390612345678", ("+39", "0612345678")), ("+80012345678", ("+800", "12345678"))],
+)
+def test_no_digit_is_lost_between_the_parts(number: str, parts: tuple[str, str]) -> None:
+    assert split(number) == parts
+
+
+@pytest.mark.parametrize("number", ["", "+", "+0123456", "+999123456"])
+def test_a_number_of_no_country_is_not_parted(number: str) -> None:
+    with pytest.raises(BadPhone, match="country code"):
+        split(number)
