@@ -40,7 +40,7 @@ class Job:
         return reaching_redis(self._progress)
 
     def _progress(self) -> dict[str, Any]:
-        fields = self._jobs.fields(self.id)
+        fields = self._jobs.look(self.id)
         if not fields:
             raise UnknownJob(self.id)
         counts: dict[str, Any] = dict(counts_of(fields))

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import redis
+
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.commands import LeadCommand
 from leadlane.schemas.errors import ImportInterrupted, LeadlaneError, UnknownAccount, WrongUse
@@ -31,6 +33,7 @@ class Producer:
         self.lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
         self.jobs = Jobs(self.lanes)
         self._publish = publisher(make_app(settings))
+        self._given_up: set[str] = set()  # open jobs whose rows broke off here
 
     def facts(self, account: str) -> Facts:
         """What workers have published of the account; where none has, this process's own settings say it."""
@@ -75,14 +78,15 @@ class Producer:
 
         with self._renewed(job):
             try:
-                for draft in intake.drafts(rows):
+                rows_of = reaching_redis(lambda: self.jobs.rows_of(list(stored.values())))
+                for draft in intake.drafts(rows, {start: rows_of[ticket] for start, ticket in stored.items()}):
                     submit(draft)
+                reaching_redis(lambda: self._close(job, intake))
             except LeadlaneError as exc:
                 exc.add_note(f"job {job}: {intake.rows} rows were taken; what was stored is kept")
                 raise
             except Exception as exc:
                 raise ImportInterrupted(job, intake.rows) from exc
-        reaching_redis(lambda: self._close(job, intake))
         return job
 
     def _open(
@@ -97,9 +101,10 @@ class Producer:
         fields = self.jobs.fields(job)
         if "sealed" in fields:
             return job, None
-        if fields and self.jobs.has_producer(fields):
+        if fields and job not in self._given_up and self.jobs.has_producer(fields):
             raise WrongUse(
-                f"idempotency_key: another producer is at work with this key (job {job}); wait for it"
+                f"idempotency_key: another producer is at work with this key (job {job}), or was a minute ago; "
+                "wait for it"
             )
         self.jobs.open(facts.name, campaign, lane, operation, job=job, key=hidden)
         return job, {int(ticket.rsplit("-", 2)[1]): ticket for ticket in self.jobs.batches(job)}
@@ -115,8 +120,9 @@ class Producer:
 
     @contextmanager
     def _renewed(self, job: str) -> Iterator[None]:
-        """While rows are read, say now and then that the job's producer is there."""
+        """While rows are read, say now and then that the job's producer is there; if they break off, that it is not."""
         done = threading.Event()
+        self._given_up.discard(job)
 
         def renew() -> None:
             while not done.wait(RENEW_S):
@@ -128,5 +134,13 @@ class Producer:
         threading.Thread(target=renew, name="leadlane-renew", daemon=True).start()
         try:
             yield
+        except BaseException:
+            done.set()
+            self._given_up.add(job)
+            try:
+                self.jobs.give_up(job)
+            except redis.RedisError:
+                pass  # others have to wait until it has not been heard of for a while
+            raise
         finally:
             done.set()

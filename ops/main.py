@@ -83,7 +83,11 @@ def flower(
 
     with _listening(address, port):
         flowers.run(
-            settings, address, port, read_only=read_only, on_ready=lambda url: output.line(f"flower at {url}")
+            settings,
+            address,
+            port,
+            read_only=read_only,
+            on_ready=lambda url: output.line(f"flower at {url}", now=True),
         )
 
 
@@ -104,7 +108,9 @@ def sandbox(
     from leadlane.ops.sandbox.server import run
 
     def ready(url: str) -> None:
-        output.line(f"sandbox at {url}, API key sandbox-key; what it holds is at {url}/_sandbox/verify")
+        output.line(
+            f"sandbox at {url}, API key sandbox-key; what it holds is at {url}/_sandbox/verify", now=True
+        )
 
     try:
         with _listening(host, port):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from leadlane.schemas.errors import WrongUse, did_you_mean
 from leadlane.schemas.settings import Settings
 from leadlane.tasks import make_worker_app
 from leadlane.workers.celery_app import QUEUES
@@ -25,7 +26,11 @@ def run(
         queues: what it serves, in the order of ``QUEUES``; ``control`` alone makes a control worker.
         name: first part of its node name, ``NAME@host``.
         loglevel: of Celery and ours.
+
+    Raises WrongUse for a queue that is not ours: nobody would write to it.
     """
+    if unknown := [queue for queue in queues if queue not in QUEUES]:
+        raise WrongUse(f"queues: '{unknown[0]}' is none of ours; {did_you_mean(unknown[0], QUEUES)}")
     app = make_worker_app(settings)
     arguments = ["worker", "--concurrency", str(concurrency), "--queues", ",".join(queues), "--loglevel", loglevel]
     # Gossip and mingle cost every worker a message from every other; nothing here needs them.

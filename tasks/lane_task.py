@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
 from celery import Signature, states
 from celery.exceptions import Ignore, Reject, Retry
+from kombu.utils.json import dumps, loads
 
 from leadlane.schemas.errors import DeadLetter
 from leadlane.workers import finishing, turn
-from leadlane.workers.calling import CALL_HEADER
+from leadlane.workers.calling import CALL_HEADER, LINKS_HEADER
 from leadlane.workers.engine import Engine, ShuttingDownError
 from leadlane.workers.redaction import SafeTask
 from leadlane.workers.runtime import WorkerApp
@@ -47,41 +47,62 @@ class LaneTask(SafeTask):
             )
         except ShuttingDownError:
             raise Reject("redis is away and this worker stops", requeue=True) from None
+        except turn.BrokenOffError:
+            raise Reject("the turn broke off", requeue=True) from None
         if end.verdict == "parked":
             raise Retry("parked")
         if end.verdict == "elsewhere":
             raise Ignore
         if end.verdict == "unknown":
             raise DeadLetter("unknown_ticket: it is no longer kept, or never was")
+        self._tell_once(ticket, known=end.result is None)
         if end.verdict == "dead":
             raise DeadLetter(end.detail)
-        if end.result is not None:
-            return end.result
-        return self._known_outcome(ticket)
+        return end.result or self._outcome(ticket)
 
-    def _known_outcome(self, ticket: str) -> Mapping[str, object]:
-        """The outcome of a ticket that ended elsewhere; told once, so that what is chained runs once."""
-        if self.app.backend.get_state(ticket) in (states.SUCCESS, states.REVOKED):
+    def _tell_once(self, ticket: str, *, known: bool) -> None:
+        """Go on only if this end of the ticket is the first: what is linked to the task runs once.
+
+        ``known`` says that the end may have been told before: it came about elsewhere, or a dead ticket was
+        tried again. Then only the record is written. Raises Ignore.
+        """
+        engine, has_links = self.engine, bool(self.request.get(LINKS_HEADER))
+        if ticket != self.request.id or not (known or has_links):
+            return  # a task that asks for the batch of another has nothing linked to it by a lane
+        fields = engine.patiently(lambda: engine.jobs.ticket(ticket))
+        told = self.app.backend.get_state(ticket) in states.READY_STATES
+        if told or fields.get("end") in finishing.REVOKED:
+            engine.patiently(lambda: finishing.write(self.app, engine.jobs, [ticket], hostname=self.request.hostname))
             raise Ignore
+        if has_links:
+            links = engine.patiently(lambda: engine.jobs.links(ticket))
+            self.request.update(loads(links) if links else {})
+
+    def _outcome(self, ticket: str) -> Mapping[str, object]:
         jobs = self.engine.jobs
-        fields = self.engine.patiently(lambda: jobs.ticket(ticket))
-        if fields.get("end") in ("cancelled", "expired"):
-            self.app.backend.mark_as_revoked(ticket, fields["end"], request=self.request)
-            raise Ignore
-        return self.engine.patiently(lambda: finishing.outcome(jobs, ticket, fields))
+        return self.engine.patiently(lambda: finishing.outcome(jobs, ticket, jobs.ticket(ticket)))
 
-    def parked_form(self, kwargs: Mapping[str, Any]) -> tuple[str, bool, int | None]:
+    def parked_form(self, kwargs: Mapping[str, Any]) -> tuple[str, str, int | None]:
         """This task as the lane stores it, with these kwargs (no leads in them).
 
-        Its signature as JSON; whether other tasks wait for it; ms until it expires, if it does.
+        Its signature as JSON; what waits for its end as JSON, or ''; ms until it expires, if it does.
         """
         request = self.request
         signature: Signature[Any] = self.signature_from_request(request, args=(), kwargs=dict(kwargs))
-        expires = signature.options.pop("expires", None)
-        for name in ("eta", "countdown", "queue", "exchange", "routing_key", "delivery_info"):
-            signature.options.pop(name, None)
-        linked = bool(request.callbacks or request.errbacks or request.chain or request.chord)
-        return json.dumps(signature), linked, _ms_until(expires)
+        options = signature.options
+        expires = options.pop("expires", None)
+        for name in ("eta", "countdown", "queue", "exchange", "routing_key", "delivery_info", *_LINK_OPTIONS):
+            options.pop(name, None)
+        links = {name: found for name in _LINKS if (found := getattr(request, name))}
+        if links:
+            options["headers"] = {**(options.get("headers") or {}), LINKS_HEADER: 1}
+            links |= {"group": request.group, "group_index": request.group_index}
+        return dumps(signature), dumps(links) if links else "", _ms_until(expires)
+
+
+# What waits for a task, as its request and as the options of a signature call it.
+_LINKS = ("callbacks", "errbacks", "chain", "chord")
+_LINK_OPTIONS = ("link", "link_error", "chain", "chord")
 
 
 def _ms_until(expires: object) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from leadlane.schemas.commands import LeadCommand, load_lead_command
+from leadlane.schemas.errors import WrongUse
 from leadlane.tasks.lane_task import LaneTask
 from leadlane.tasks.registry import TaskBody
 from leadlane.workers.accounts import canonical, read_facts
@@ -19,7 +20,10 @@ def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[s
     lane first. A called task brings ``batch``, the id of what is stored.
     """
     command = load_lead_command(kwargs)
-    ticket = command.batch or str(self.request.id)
+    own = str(self.request.id)
+    ticket = command.batch or own
+    if ticket != own and self.engine.patiently(lambda: self.engine.jobs.is_under_way(ticket)):
+        raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
     if command.leads is not None:
         if not self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
             self.engine.patiently(lambda: store(self, operation, command))
@@ -40,7 +44,7 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
     drafts = list(intake.drafts(command.leads or [])) or [intake.empty()]
     job = engine.jobs.open(facts.name, campaign, facts.lane(campaign), operation, job=command.job or own)
     parked = {"campaign": str(command.campaign), "batch": own, "job": job, "priority": command.priority}
-    signature, linked, expires_in_ms = self.parked_form(parked)
+    signature, links, expires_in_ms = self.parked_form(parked)
     if command.expires_in is not None:
         expires_in_ms = min(int(command.expires_in * 1000), expires_in_ms or 2**52)
     if len(drafts) > 1:
@@ -56,7 +60,7 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
             on_duplicate=command.on_duplicate,
             expires_in_ms=expires_in_ms,
             signature=signature if last else "",
-            linked=linked and last,
+            links=links if last else "",
             piece_of="" if last else own,
             cut_into=len(drafts) - 1 if last else 0,
         )
@@ -65,12 +69,12 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
     engine.wake()
 
 
-def import_leads(self: LaneTask, *_: object, **kwargs: object) -> Mapping[str, object]:
+def import_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:
     """Import one batch of leads. One positional value, a chain's, is ignored."""
     return push(self, "import", kwargs)
 
 
-def update_leads(self: LaneTask, *_: object, **kwargs: object) -> Mapping[str, object]:
+def update_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:
     """Update one batch of leads. One positional value, a chain's, is ignored."""
     return push(self, "update", kwargs)
 

@@ -19,6 +19,8 @@ from leadlane.workers.lanes import Lanes
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
 
 HEADROOM = 1.03
+NO_SETTINGS = "a worker has no settings for this account"
+"""Why an account is on hold whose work came to such a worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,13 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
             mapping={"retention": int(settings.retention_s * 1000), "lost": int(longest * 1000)},
         )
         pipe.execute()
+
+
+def take_up(lanes: Lanes, settings: Settings) -> None:
+    """Let accounts go on that are on hold because a worker had no settings for them: this one has."""
+    for name in settings.accounts:
+        if lanes.client.hget(lanes.key("acct", name), "hold") == NO_SETTINGS.encode():
+            lanes.hold("account", name, "")
 
 
 def _facts(account: Account) -> Mapping[str, object]:

@@ -1,39 +1,61 @@
 """Publishing the Celery task of a ticket whose turn has come.
 
-The only place that publishes; no message has an ETA or countdown (a test looks at the broker).
+The only place that publishes; no message has an ETA or countdown (a test looks at the broker). What is linked
+to a task (link, chain, chord) stays in the lane with its payload, for it may hold the leads of later tasks;
+a header says that it is there.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from celery import Celery, Signature
+from celery import Celery, Signature, current_task
+from kombu.utils.json import loads
 
 from leadlane.workers.lanes import Call
 
 CALL_HEADER = "leadlane_call"
 """Message header with the number of the call, so that a lost one is told from a slow one."""
+LINKS_HEADER = "leadlane_links"
+"""Message header of a task whose links lie with its payload."""
 TASK_OF = {"import": "leadlane.leads.import", "update": "leadlane.leads.update"}
 
 
 def publish(app: Celery, call: Call) -> None:
     """Publish the ticket's task under the ticket's id, to the queue of its kind."""
     headers: dict[str, Any] = {CALL_HEADER: call.number}
-    if call.signature:
-        Signature.from_dict(json.loads(call.signature), app=app).apply_async(
-            queue=call.queue, headers=headers
+    with _outside_of_tasks():
+        if call.signature:
+            signature: Signature[Any] = Signature.from_dict(loads(call.signature), app=app)
+            headers = {**(signature.options.get("headers") or {}), **headers}
+            signature.apply_async(queue=call.queue, headers=headers, add_to_parent=False)
+            return
+        app.send_task(
+            TASK_OF[call.operation],
+            kwargs=safe_kwargs(call.account, call.campaign, call.ticket, call.job),
+            task_id=call.ticket,
+            queue=call.queue,
+            headers=headers,
+            add_to_parent=False,
         )
-        return
-    app.send_task(
-        TASK_OF[call.operation],
-        kwargs=safe_kwargs(call.account, call.campaign, call.ticket, call.job),
-        task_id=call.ticket,
-        queue=call.queue,
-        headers=headers,
-    )
 
 
 def safe_kwargs(account: str, campaign: str, ticket: str, job: str) -> dict[str, Any]:
     """The arguments of a called task: ids only, the leads lie in the payload store."""
     return {"campaign": f"{account}/{campaign}", "batch": ticket, "job": job}
+
+
+@contextmanager
+def _outside_of_tasks() -> Iterator[None]:
+    """Within, Celery knows of no task that runs: whoever leaves a lane is not the parent of the next in it."""
+    if not current_task:
+        yield
+        return
+    task: Any = current_task
+    task.push_request(called_directly=True)
+    try:
+        yield
+    finally:
+        task.pop_request()

@@ -98,7 +98,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # Queues
         "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
         "task_default_queue": "celery",
-        "task_create_missing_queues": False,  # a typo would make a queue that nobody reads
+        "task_create_missing_queues": True,  # links and chords name queues of other services; none is consumed
         "task_routes": {
             "leadlane.leads.*": {"queue": "intake"},
             "leadlane.campaigns.*": {"queue": "control"},

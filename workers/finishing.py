@@ -1,7 +1,8 @@
 """The finish list: Celery results of tickets that ended without their own task running.
 
-Riders, cancelled, expired and dead tickets get their result, state and events here; one that other tasks
-wait for (link, chain, chord) is published instead, finds its outcome and goes on.
+Riders, cancelled, expired and dead tickets get their result, state and events here. One that other tasks
+wait for (link, chain, chord) is published instead, finds its outcome and goes on; only a revoked one is not, for
+nothing follows it but the failure of its chord.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from celery import Celery
+from celery.app.task import Context
+from celery.exceptions import TaskRevokedError
+from kombu.utils.json import loads
 
 from leadlane.schemas.errors import DeadLetter
 from leadlane.schemas.outcomes import pending
@@ -20,6 +24,8 @@ from leadlane.workers.ledger import result
 from leadlane.workers.redaction import redact
 from leadlane.workers.results import Ended, finish
 
+REVOKED = ("cancelled", "expired")
+"""How a ticket ends whose task Celery calls revoked."""
 PATIENCE_MS = 60_000
 """How long a published ending may take to come, before it is published again."""
 
@@ -39,19 +45,44 @@ def finish_riders(
 
 def finish_claimed(app: Celery, jobs: Jobs, tickets: Sequence[str], *, hostname: str | None = None) -> None:
     """Write, or publish, what a dispatcher has claimed from the finish list."""
-    written: list[Ended] = []
-    over: list[str] = []
+    to_write: list[str] = []
     for ticket in tickets:
         fields = jobs.ticket(ticket)
-        if fields and fields["state"] in ("done", "dead"):
-            if "links" in fields:
-                publish(app, _call(ticket, fields))
-                jobs.lanes.postpone_finish(ticket, PATIENCE_MS)
-                continue
-            written.append(_ending(jobs, ticket, fields))
-        over.append(ticket)  # written now, retried meanwhile, or long gone
-    finish(app, written, hostname=hostname)
-    jobs.lanes.finished(over)
+        if "links" in fields and _is_over(fields) and fields.get("end") not in REVOKED:
+            publish(app, _call(ticket, fields))
+            jobs.lanes.postpone_finish(ticket, PATIENCE_MS)
+        else:
+            to_write.append(ticket)
+    write(app, jobs, to_write, hostname=hostname)
+
+
+def write(app: Celery, jobs: Jobs, tickets: Sequence[str], *, hostname: str | None = None) -> None:
+    """Write the results of tickets that are over, and take all of these off the finish list.
+
+    Nothing that is linked to them is called; a revoked one fails its chord. One that was cut is over when its
+    pieces are.
+    """
+    stored = {ticket: jobs.ticket(ticket) for ticket in tickets}
+    over = {
+        ticket: fields
+        for ticket, fields in stored.items()
+        if _is_over(fields) and not ("cut" in fields and jobs.lanes.pieces_left(ticket))
+    }
+    finish(app, [_ending(jobs, ticket, fields) for ticket, fields in over.items()], hostname=hostname)
+    for ticket, fields in over.items():
+        if "links" in fields and fields.get("end") in REVOKED:
+            _fail_chord(app, ticket, jobs.links(ticket), fields["end"])
+    jobs.lanes.finished(stored)  # written now, retried meanwhile, or long gone
+
+
+def _fail_chord(app: Celery, ticket: str, links: str, reason: str) -> None:
+    request = Context(loads(links) if links else {}, id=ticket)
+    if request.chord:
+        app.backend.on_chord_part_return(request, "REVOKED", TaskRevokedError(reason))
+
+
+def _is_over(fields: Mapping[str, str]) -> bool:
+    return fields.get("state") in ("done", "dead")
 
 
 def outcome(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -76,7 +107,7 @@ def _counted(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> dict[str, An
 def _ending(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> Ended:
     if fields["state"] == "dead":
         return _ended(ticket, fields, "FAILURE", DeadLetter(fields["reason"]))
-    if fields["end"] in ("cancelled", "expired"):
+    if fields["end"] in REVOKED:
         return _ended(ticket, fields, "REVOKED", fields["end"])
     return _ended(ticket, fields, "SUCCESS", outcome(jobs, ticket, fields))
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import celery.app.utils
 import redis
+import structlog
 from celery import bootsteps
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
 from kombu.transport.redis import Channel
 
+log = structlog.get_logger(__name__)
 _REFUSED = (
     "leadlane: the {} pool is refused: the threads that renew leases and call lanes live in the worker "
     "process, and a forked child or a greenlet would run without them; use --pool threads (or solo)\n"
@@ -26,6 +28,7 @@ class Guards(bootsteps.Step):
         super().__init__(parent, **kwargs)
         refuse_foreign_pool(parent.pool_cls)
         guard_closed_channels()
+        guard_unreadable_entries()
 
 
 def refuse_foreign_pool(pool: type) -> None:
@@ -64,6 +67,28 @@ def guard_closed_channels() -> None:
 
     guarded.guarded = True  # type: ignore[attr-defined]
     channel._connparams = guarded  # noqa: SLF001
+
+
+def guard_unreadable_entries() -> None:
+    """An entry of a queue's list that is no message at all is dropped.
+
+    kombu 5.7.0 (kombu/transport/redis.py, Channel._brpop_read) reads it where nobody expects an error of such a
+    kind: the process that popped it would end. What is a message but no task, `SafeConsumer` sees to.
+    """
+    channel: Any = Channel
+    read = channel._brpop_read  # noqa: SLF001  # as above
+    if getattr(read, "guarded", False):
+        return
+
+    def guarded(self: Any, **options: Any) -> Any:
+        try:
+            return read(self, **options)
+        except (ValueError, TypeError, LookupError, AttributeError) as exc:
+            log.error("message dropped, it cannot be read", error=type(exc).__name__)
+            return True
+
+    guarded.guarded = True  # type: ignore[attr-defined]
+    channel._brpop_read = guarded  # noqa: SLF001
 
 
 def hide_redbeat_url() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from leadlane.schemas.leads import Clean, Invalid, clean
 from leadlane.workers import payloads
@@ -84,14 +85,18 @@ class Intake:
         self._seen = Seen()
         self._silent: set[str] = set()
 
-    def drafts(self, rows: Iterable[object]) -> Iterator[Draft]:
-        """Full drafts, and the rest. What ``rows`` raises goes through, after the rest of what it gave."""
+    def drafts(self, rows: Iterable[object], cuts: Mapping[int, int] = MappingProxyType({})) -> Iterator[Draft]:
+        """Full drafts, and the rest. What ``rows`` raises goes through, after the rest of what it gave.
+
+        ``cuts`` has, by first row, the rows of batches that were stored before: those are cut as they were,
+        since one that its producer broke off is shorter.
+        """
         draft = Draft(0)
         try:
             for row in clean(rows, region=self.facts.region, phone_check=self.facts.phone_check):
                 self._add(draft, row)
                 self.rows = row.index + 1
-                if draft.full:
+                if draft.full or len(draft.numbers) == cuts.get(draft.start):
                     yield draft
                     draft = Draft(self.rows)
         except Exception as exc:
@@ -135,12 +140,12 @@ class Intake:
         on_duplicate: str = "keep",
         expires_in_ms: int | None = None,
         signature: str = "",
-        linked: bool = False,
+        links: str = "",
         piece_of: str = "",
         cut_into: int = 0,
     ) -> Ticket:
         """The draft as a ticket; its id is job, place and a digest of its content unless one is given."""
-        batch = payloads.Batch(draft.start, self.operation_name, draft.numbers, draft.wires)
+        batch = payloads.Batch(draft.start, self.operation_name, draft.numbers, draft.wires, links)
         if id is None:
             content = "\n".join((*draft.numbers, *draft.wires)).encode(errors="surrogatepass")
             id = f"{job}-{draft.start}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"  # noqa: A001
@@ -161,7 +166,7 @@ class Intake:
             options="update" if on_duplicate == "update" and self.operation_name == "import" else "",
             expires_in_ms=expires_in_ms,
             signature=signature,
-            linked=linked,
+            linked=bool(links),
             piece_of=piece_of,
             cut_into=cut_into,
         )

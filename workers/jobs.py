@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -12,6 +12,8 @@ from leadlane.workers import payloads
 from leadlane.workers.lanes import Lanes
 
 CHUNK = 20
+EXPIRY_LOOK_MS = 1000
+"""How often at most all tickets of a job are looked at for their time."""
 PRODUCER_GONE_MS = 60_000
 """An open job of which nothing was heard for so long has lost its producer."""
 DEFAULT_REASONS = {
@@ -86,10 +88,28 @@ class Jobs:
         """Say that the producer of an open job is there."""
         self.client.hset(self.lanes.key("job", job), "seen", str(self._now_ms()))
 
+    def give_up(self, job: str) -> None:
+        """Say that the producer of an open job has gone: another one may go on with it at once."""
+        self.client.hset(self.lanes.key("job", job), "seen", "0")
+
     def fields(self, job: str) -> dict[str, str]:
         """The job as stored; empty if there is none."""
         raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("job", job))  # type: ignore[assignment]
         return {name.decode(): value.decode() for name, value in raw.items()}
+
+    def look(self, job: str) -> dict[str, str]:
+        """The job as stored, after ending those of its tickets whose time is over; empty if there is none.
+
+        Workers meet an expired ticket when its turn would come. Whoever looks shall not wait for that.
+        """
+        fields = self.fields(job)
+        now = self._now_ms() if "expires" in fields and "ended" not in fields else 0
+        if now and now >= int(float(fields["expires"])):
+            for ticket in self.batches(job):
+                self.lanes.expire(ticket)
+            self.client.hset(self.lanes.key("job", job), "expires", str(now + EXPIRY_LOOK_MS))
+            fields = self.fields(job)
+        return fields
 
     def counts(self, job: str) -> dict[str, int]:
         """Leads per outcome, ``leads``, ``waiting`` and ``dead``; the rest adds up to ``leads``."""
@@ -99,6 +119,13 @@ class Jobs:
         """Ids of the job's tickets, in the order they were stored."""
         raw: list[bytes] = self.client.lrange(self.lanes.key("batches", job), 0, -1)  # type: ignore[assignment]
         return [ticket.decode() for ticket in raw]
+
+    def rows_of(self, tickets: Sequence[str]) -> dict[str, int]:
+        """Rows of each of these tickets; 0 for one that is no longer kept."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for ticket in tickets:
+                pipe.hget(self.lanes.key("t", ticket), "n")
+            return {ticket: int(n or 0) for ticket, n in zip(tickets, pipe.execute(), strict=True)}
 
     def note_uncarried(self, job: str, names: Iterable[str]) -> None:
         """Remember which fields of the job's leads the dialer cannot carry; said once per job."""
@@ -134,6 +161,12 @@ class Jobs:
         self.lanes.seal(job)
         return answers
 
+    def cancel_task(self, ticket: str) -> str:
+        """Cancel the ticket of a task, with the pieces it was cut into: what `Lanes.cancel` answers."""
+        for i in range(1, int(self.ticket(ticket).get("cut", 0)) + 1):
+            self.lanes.cancel(f"{ticket}.{i}")
+        return self.lanes.cancel(ticket)
+
     def report(self, job: str) -> Iterator[ReportRow]:
         """One row per lead, in the order they came."""
         tickets = self.batches(job)
@@ -152,6 +185,19 @@ class Jobs:
         """A ticket's fields; empty if there is none."""
         raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("t", ticket))  # type: ignore[assignment]
         return {name.decode(): value.decode() for name, value in raw.items()}
+
+    def is_under_way(self, ticket: str) -> bool:
+        """Whether the ticket is neither done nor dead."""
+        state: bytes | None = self.client.hget(self.lanes.key("t", ticket), "state")  # type: ignore[assignment]
+        return state is not None and state not in (b"done", b"dead")
+
+    def links(self, ticket: str) -> str:
+        """What waits for the ticket's task, as `payloads.Batch` has it; '' if its payload is gone."""
+        raw: bytes | None = self.client.get(self.lanes.key("pay", ticket))  # type: ignore[assignment]
+        try:
+            return payloads.unpack(raw).links if raw else ""
+        except payloads.PayloadUnreadableError:
+            return ""
 
     def codes(self, ticket: str, n: int) -> str:
         """The outcome codes of a ticket's rows."""

@@ -23,7 +23,8 @@ ROW_FIELDS = (
     "search", "created", "calls", "options", "links", "cut",
 )  # fmt: skip
 SCRIPTS = (
-    "admit", "alive", "boot", "cancel", "dispatch", "enter", "hold", "leave", "recall", "renew", "seal", "submit",
+    "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
+    "submit",
 )  # fmt: skip
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
@@ -185,6 +186,10 @@ class Lanes:
         """Say, before the first of them is submitted, how many pieces a ticket has beside itself."""
         self.client.set(self.key("pieces", ticket), n, nx=True)
 
+    def pieces_left(self, ticket: str) -> int:
+        """How many pieces of a ticket that was cut are not over."""
+        return int(self.client.get(self.key("pieces", ticket)) or 0)
+
     def enter(
         self,
         ticket: str,
@@ -233,6 +238,10 @@ class Lanes:
         """End a ticket that has not left: ``cancelled``, ``flagged`` (aboard a call), ``done`` or ``unknown``."""
         answer: bytes = self._run("cancel", ticket)
         return answer.decode()
+
+    def expire(self, ticket: str) -> bool:
+        """End a ticket that waits and whose time is over: whether it ended here."""
+        return bool(self._run("expire", ticket))
 
     def hold(
         self, what: Literal["account", "operation", "lane"], name: str, reason: str, operation: str = ""

@@ -1,10 +1,10 @@
 """The stored form of a batch: one line per row, compressed.
 
 Version 1: a byte 0x01, then zlib of UTF-8 text. Its first line is JSON, ``{"start": index of the first row in
-the job, "op": operation its WIREs are made for}``; each further line is ``NUMBER<TAB>WIRE``: the phone number as
-digits and the lead as the provider's JSON. A row that is not sent (told as invalid, or a duplicate inside the
-job) has an empty WIRE and the number as it was given. The worker joins WIRE parts into a request body without
-decoding them.
+the job, "op": operation its WIREs are made for}``, with ``"links"`` if Celery tasks wait for the batch; each
+further line is ``NUMBER<TAB>WIRE``: the phone number as digits and the lead as the provider's JSON. A row that is
+not sent (told as invalid, or a duplicate inside the job) has an empty WIRE and the number as it was given. The
+worker joins WIRE parts into a request body without decoding them.
 """
 
 from __future__ import annotations
@@ -24,17 +24,25 @@ class PayloadUnreadableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one batch; ``numbers[i]`` and ``wires[i]`` belong to row ``start + i`` of the job."""
+    """Rows of one batch; ``numbers[i]`` and ``wires[i]`` belong to row ``start + i`` of the job.
+
+    ``links`` is JSON of what Celery is to do when the task of the batch ends, or ''. It is kept here since it
+    may hold leads: those of the tasks that come next.
+    """
 
     start: int
     operation: str
     numbers: Sequence[str]
     wires: Sequence[str]
+    links: str = ""
 
 
 def pack(batch: Batch) -> bytes:
     """The batch as stored."""
-    head = json.dumps({"start": batch.start, "op": batch.operation})
+    about: dict[str, object] = {"start": batch.start, "op": batch.operation}
+    if batch.links:
+        about["links"] = batch.links
+    head = json.dumps(about)
     lines = [f"{number}\t{wire}" for number, wire in zip(batch.numbers, batch.wires, strict=True)]
     return VERSION + zlib.compress("\n".join([head, *lines]).encode(), LEVEL)
 
@@ -47,8 +55,7 @@ def unpack(stored: bytes) -> Batch:
         head, *lines = zlib.decompress(stored[1:]).decode().split("\n")
         rows = [line.partition("\t") for line in lines]
         about = json.loads(head)
-        return Batch(
-            int(about["start"]), str(about["op"]), [row[0] for row in rows], [row[2] for row in rows]
-        )
+        numbers, wires = [row[0] for row in rows], [row[2] for row in rows]
+        return Batch(int(about["start"]), str(about["op"]), numbers, wires, str(about.get("links", "")))
     except (zlib.error, UnicodeDecodeError, ValueError, KeyError) as exc:
         raise PayloadUnreadableError("payload does not unpack") from exc

@@ -85,7 +85,7 @@ class SafeTask(Task[Any, Any]):
     abstract = True
     Request = "leadlane.workers.redaction:SafeRequest"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Runs the body.
 
         Raises:

@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 
 from leadlane.schemas.settings import Settings, resolve_key
 from leadlane.workers import calling, finishing, revoking
-from leadlane.workers.accounts import publish_facts
+from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import connect
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
@@ -104,6 +104,7 @@ def build_engine(
     keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}
     lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
     publish_facts(lanes, settings)
+    take_up(lanes, settings)
     jobs = Jobs(lanes)
     keeper = Keeper(
         lanes,

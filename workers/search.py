@@ -3,8 +3,8 @@
 One call a turn. The suspects, known to hold a bad lead, are halved: if the half that is sent passes, the bad
 one is in the other half; if it is refused, the other half returns to the pool. A lead refused alone is found.
 In the end the pool goes as one call, which may start the search anew. If nothing has ever passed when the
-first lead is refused alone, its neighbour is asked too: the same words for both mean that the call as such is
-refused, and no lead is blamed.
+first lead is refused alone, another is asked too, from far away, since bad leads stand together: the same words
+for both mean that the call as such is refused, and no lead is blamed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def after_pass(search: Search, sent: tuple[int, ...]) -> Step:
         passed=True,
         calls=search.calls + 1,
     )
-    # If this was the neighbour of a lead refused alone, that lead is a bad one.
+    # If this was the witness for a lead refused alone, that lead is a bad one.
     return Step(_next(after), search.suspected, search.words)
 
 
@@ -89,8 +89,9 @@ def after_refusal(search: Search | None, sent: tuple[int, ...], words: str) -> S
         return Step(replace(state, suspects=sent, pool=pool, calls=calls, words=words))
     if state.passed or not pool:
         return Step(_next(Search(pool=pool, passed=state.passed, calls=calls, words=words)), sent, words)
-    neighbour, rest = pool[:1], pool[1:]
-    return Step(Search(suspects=neighbour, pool=rest, suspected=sent, calls=calls, words=words))
+    middle = len(pool) // 2
+    witness, rest = pool[middle : middle + 1], (*pool[:middle], *pool[middle + 1 :])
+    return Step(Search(suspects=witness, pool=rest, suspected=sent, calls=calls, words=words))
 
 
 def _next(search: Search) -> Search | None:

@@ -12,8 +12,10 @@ import structlog
 
 from leadlane.schemas.settings import Account
 from leadlane.workers import payloads, verdicts
+from leadlane.workers.accounts import NO_SETTINGS
 from leadlane.workers.answers import retry_after_s
-from leadlane.workers.engine import Engine, gap_s
+from leadlane.workers.engine import Engine, ShuttingDownError, gap_s
+from leadlane.workers.faults import told
 from leadlane.workers.keeper import Turn
 from leadlane.workers.lanes import Entry, Left
 from leadlane.workers.ledger import Aboard, manifest, result
@@ -35,13 +37,19 @@ class End:
     detail: str = ""
 
 
+class BrokenOffError(Exception):
+    """A bug in the middle of a turn. It is no end of the tickets aboard: their lane goes on as after a crash."""
+
+
 def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str, number: int) -> End:
-    """Take the turn of a ticket whose task has come, if it is granted, and say how the task ends."""
+    """Take the turn of a ticket whose task has come, if it is granted, and say how the task ends.
+
+    Raises ShuttingDownError, and BrokenOffError, after which the task must come again.
+    """
     account = engine.account(account_name)
     if account is None:
-        reason = "a worker has no settings for this account"
-        engine.patiently(lambda: engine.lanes.hold("account", account_name, reason))
-        log.error("account held", account=account_name, reason=reason)
+        engine.patiently(lambda: engine.lanes.hold("account", account_name, NO_SETTINGS))
+        log.error("account held", account=account_name, reason=NO_SETTINGS)
         return End("parked")
     provider = engine.provider(account)
     gap = gap_s(account, provider)
@@ -75,6 +83,11 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
     engine.keeper.hold(turn)
     try:
         return _Conduct(engine, entry, turn, account, provider, gap).run()
+    except ShuttingDownError:
+        raise
+    except Exception as exc:  # noqa: BLE001  whatever it was
+        log.error("turn broke off", lane=entry.lane, error=told(exc))
+        raise BrokenOffError from None
     finally:
         engine.keeper.release(turn)
 
@@ -156,7 +169,8 @@ class _Conduct:
             return verdict
         self.call_ended = time.monotonic()
         wait = retry_after_s(answer.headers.get("retry-after"), time.time())
-        decoded = verdicts.Answered(answer.status, verdicts.decode(answer.body), wait)
+        key = self.engine.keys[self.account.name].encode()  # a dialer may quote the one that it refuses
+        decoded = verdicts.Answered(answer.status, verdicts.decode(answer.body.replace(key, b"[key]")), wait)
         verdict = verdicts.answered(aboard, carried, self.provider, operation, decoded, dice=dice)
         if verdict.look:
             verdict.hold = self._look()

@@ -6,7 +6,8 @@ Pure: from what was sent and what came back to the document that ``leave.lua`` t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -121,13 +122,13 @@ def answered(
     dice: Callable[[], float],
 ) -> Verdict:
     """The dialer answered: one row of the table."""
-    words = provider.problem(answer.body) or f"HTTP {answer.status}"
     means = meaning(answer.status, operation.answers)
+    if means is Meaning.OK:
+        return _accepted(aboard, carried, operation, answer)
+    words = unquoted(provider.problem(answer.body), carried) or f"HTTP {answer.status}"
     if means is Meaning.REFUSED and any(closed in words for closed in provider.closed_words):
         moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
         return Verdict(moves, hold=words)
-    if means is Meaning.OK:
-        return _accepted(aboard, carried, operation, answer)
     if means is Meaning.REFUSED:
         return Verdict(_refused(aboard, carried, provider, answer, words))
     if means is Meaning.CONFLICT:
@@ -152,6 +153,24 @@ def answered(
         return Verdict(moves, signal, f"{answer.status}: {words}")
     reason = f"{answer.status}: {words}"
     return Verdict([Move(one, "dead", reason) for one in aboard])
+
+
+def unquoted(words: str, carried: Manifest) -> str:
+    """The dialer's words without what they quote of the leads sent: reasons are seen where no lead may be."""
+    for wire in carried.wires:
+        for text in _texts(json.loads(wire)):
+            if text in words:
+                words = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "[hidden]", words)
+    return words
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.strip():
+            yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _accepted(aboard: Sequence[Aboard], carried: Manifest, operation: Operation, answer: Answered) -> Verdict:
@@ -184,7 +203,7 @@ def _refused(
     named = provider.bad_leads(answer.body, len(carried.places))
     if named:
         for index, problem in named.items():
-            one.reject([carried.places[index][1]], problem)
+            one.reject([carried.places[index][1]], unquoted(problem, carried))
         return [_go_on(one, one.search)]
     step = search.after_refusal(one.search, one.sent, words)
     one.reject(step.rejected, step.words)

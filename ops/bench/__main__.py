@@ -8,7 +8,7 @@ import signal
 import statistics
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from .race import race
 from .rivals import NAMES
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
             lines: dict[str, list[dict[str, Any]]] = {name: [] for name in asked.rivals}
             for run in range(1, asked.runs + 1):
                 for name in asked.rivals:
+                    sys.stderr.write(f"{workload}: {name} ...\n")
                     line = race(name, WORKLOADS[workload]) | ({"run": run} if asked.runs > 1 else {})
                     lines[name].append(line)
                     output.say(line)
@@ -53,7 +54,7 @@ class Output:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._files.append(path.open("w"))
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -70,7 +71,8 @@ class Output:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m leadlane.ops.bench", description="How fast, beside the references; one JSON line each."
+        prog="python -m leadlane.ops.bench",
+        description="How fast, beside the references; one JSON line each.",
     )
     parser.add_argument("--workloads", type=_names(WORKLOADS), default=["bulk"], metavar="A,B",
                         help=f"of {', '.join(WORKLOADS)}; bulk by default")  # fmt: skip

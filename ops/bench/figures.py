@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from .workloads import Workload
 
 
-def delivered(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The imports that the dialer let in and answered, in the order they came."""
-    good = [one for one in records if one["operation"] == "import" and one["status"] == 200]
-    return sorted(good, key=lambda one: float(one["started"]))
+def imports(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The imports that are over, refused ones too, in the order they came."""
+    over = [one for one in records if one["operation"] == "import" and one["ended"] is not None]
+    return sorted(over, key=lambda one: float(one["started"]))
 
 
 def window(calls: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
@@ -54,27 +54,30 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     return sorted(values)[max(math.ceil(share * len(values)), 1) - 1] if values else None
 
 
-def figures(workload: Workload, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A run's figures, as far as the log has them; ``breaches`` are refusals for calls that came too early."""
-    calls = delivered(records)
-    imports = [one for one in records if one["operation"] == "import"]
+def figures(workload: Workload, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """A run's figures, as far as the log has them; times only if there was a call at all.
+
+    Idle times are those between calls that the dialer let in: a refused one does not end the idleness.
+    """
+    calls = imports(records)
     found: dict[str, Any] = {"ideal_s": round(workload.ideal_s, 3)}
     if calls:
         start, end = window(calls)
-        idle = idle_s(calls, workload.gap_s)
+        let_in = [one for one in calls if one["status"] == 200]
+        idle = idle_s(let_in, workload.gap_s)
         found |= {
             "time_s": round(end - start, 3),
             "ratio": round((end - start) / workload.ideal_s, 3),
             "idle_p50_ms": _ms(percentile(idle, 0.5)),
             "idle_p99_ms": _ms(percentile(idle, 0.99)),
-            "call_p50_ms": _ms(percentile([one["ended"] - one["started"] for one in calls], 0.5)),
+            "call_p50_ms": _ms(percentile([one["ended"] - one["started"] for one in let_in], 0.5)),
         }
     return found | {
-        "calls": len(imports),
+        "calls": len(calls),
         "fewest_calls": workload.fewest_calls,
         "leads": sum(one["stored"] for one in calls),
-        "largest_call": max((one["size"] for one in imports), default=0),
-        "most_at_once": most_at_once(one for one in imports if one["ended"] is not None),
+        "largest_call": max((one["size"] for one in calls), default=0),
+        "most_at_once": most_at_once(calls),
     }
 
 

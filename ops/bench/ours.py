@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
+from celery import Celery
+from celery.result import AsyncResult
+
 from leadlane import Fleet
-from leadlane.ops.main import app as program
+from leadlane.ops.main import main
 from leadlane.schemas.settings import load_settings
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.connection import connect
@@ -46,10 +50,11 @@ def enqueue(site: Site, workload: Workload) -> list[str]:
 def work(site: Site, name: str) -> None:
     """Be a worker process of that name until told to stop."""
     os.environ.update(environment(site))
-    program(["worker", "--name", name, "--concurrency", str(site.threads)])
+    sys.argv = ["leadlane", "worker", "--name", name, "--concurrency", str(site.threads)]
+    main()
 
 
 def finished(site: Site, tasks: list[str]) -> int:
     """How many of these tasks have their result."""
-    app = make_app(load_settings(environ=environment(site)))
-    return sum(app.AsyncResult(task).successful() for task in tasks)
+    app: Celery = make_app(load_settings(environ=environment(site)))
+    return sum(AsyncResult(task, app=app).successful() for task in tasks)

@@ -15,7 +15,7 @@ from leadlane.ops.embedded import EmbeddedRedis
 from leadlane.ops.sandbox.process import SandboxProcess
 
 from .clock import CpuClock
-from .figures import delivered, figures, window
+from .figures import figures, imports, window
 from .launch import end, launch
 from .rivals import Rival, Site, rival
 from .workloads import THREADS, WORKERS
@@ -48,7 +48,7 @@ def race(name: str, workload: Workload) -> dict[str, Any]:
         try:
             return line | _run(rival(name), name, workload, site, sandbox, Path(folder))
         except (Failed, redis.RedisError, OSError) as exc:
-            return line | figures(workload, sandbox.audit()) | {"error": f"{type(exc).__name__}: {exc}"}
+            return line | _seen(workload, sandbox) | {"error": f"{type(exc).__name__}: {exc}"}
 
 
 class Failed(Exception):  # noqa: N818 - a result, told in the rival's line
@@ -73,11 +73,9 @@ def _run(
         results = _results(runner, site, tasks)
     finally:
         end(workers)
-    records = sandbox.audit()
-    start, stop = window(delivered(records))
+    start, stop = window(imports(sandbox.audit()))
     return {
-        **figures(workload, records),
-        "breaches": sandbox.verify()["breaches"],
+        **_seen(workload, sandbox),
         "worker_cpu_s": _rounded(cpu.between(start, stop)),
         "redis_cpu_s": _rounded(server_cpu.between(start, stop)),
         "batches": workload.campaigns * workload.batches,
@@ -86,9 +84,11 @@ def _run(
     }
 
 
-def _wait(
-    workload: Workload, audit: Path, workers: list[subprocess.Popen[str]], logs: list[Path]
-) -> None:
+def _seen(workload: Workload, sandbox: SandboxProcess) -> dict[str, Any]:
+    return {**figures(workload, sandbox.audit()), "breaches": sandbox.verify()["breaches"]}
+
+
+def _wait(workload: Workload, audit: Path, workers: list[subprocess.Popen[str]], logs: list[Path]) -> None:
     """Return when the dialer has every lead. Reads the audit's file: asking the sandbox would slow it down."""
     patience_s = 60 + 40 * workload.ideal_s
     deadline = time.monotonic() + patience_s
@@ -119,8 +119,8 @@ def _server_pid(site: Site) -> int:
 
 
 def _last_words(logs: list[Path]) -> str:
-    lines = [log.read_text(errors="replace").splitlines()[-3:] for log in logs if log.exists()]
-    return " | ".join(" / ".join(one) for one in lines)
+    """The end of what each worker said."""
+    return " | ".join(log.read_text(errors="replace").strip()[-300:] for log in logs if log.exists())
 
 
 def _rounded(seconds: float | None) -> float | None:

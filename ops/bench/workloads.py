@@ -67,14 +67,8 @@ WORKLOADS: Final = {
     )
 }
 
-_FIRST: Final = (
-    "Anna Luis Mei Omar Julia Peter Sofia Tariq Elena James Nadia Victor Chloe Bruno Aisha Lukas Ines Pavel "
-    "Grace Hugo"
-).split()
-_LAST: Final = (
-    "Schneider Garcia Chen Haddad Novak Lindqvist Rossi Okafor Petrova Murphy Fischer Almeida Kowalski Moreau "
-    "Tanaka Jensen Silva Becker Romano Walsh"
-).split()
+_FIRST: Final = ("Anna", "Luis", "Mei", "Omar", "Julia", "Peter", "Sofia", "Tariq", "Elena", "James", "Nadia")
+_LAST: Final = ("Schneider", "Garcia", "Chen", "Haddad", "Novak", "Rossi", "Okafor", "Petrova", "Murphy")
 
 
 def _lead(n: int) -> dict[str, Any]:
@@ -91,7 +85,7 @@ def _lead(n: int) -> dict[str, Any]:
         "active": dice.random() < 0.9,
         "source": {
             "system": "my_crm",
-            "url": f"https://example.com/leads/{dice.getrandbits(128):032x}?list=spring&row={dice.getrandbits(20)}",
+            "url": f"https://crm.example.com/leads/{dice.getrandbits(128):032x}?list=spring-26&row={dice.getrandbits(20)}",
         },
     }
 

@@ -38,6 +38,14 @@ class Answer:
         return 200 <= self.status < 300
 
 
+class RefusedError(Exception):
+    """The request ends here, with this answer."""
+
+    def __init__(self, status: int, content: object, **headers: str) -> None:
+        super().__init__(status)
+        self.answer = Answer.json(status, content, **headers)
+
+
 @dataclass(slots=True)
 class Call:
     """A request as a dialer sees it; the dialer completes the record as it learns more."""
@@ -45,9 +53,14 @@ class Call:
     record: Record
     headers: Mapping[str, str]
     query_string: str = ""
+    raw_path: str = ""
+    """The path as it came over the wire, with its percent signs."""
     params: dict[str, str] = field(default_factory=dict)
     """Parts of the path, by the names the dialer gives them."""
-    body: bytes = b""
+    body: bytes | None = None
+    """None until it has been read."""
+    parsed: Any = None
+    """What a dialer has read out of the body, for itself."""
     at_end: list[Callable[[float, bool], None]] = field(default_factory=list)
     """Called once with the moment of the end and whether the client got an answer it can read."""
     _json: Any = None
@@ -61,8 +74,8 @@ class Call:
         """The body, decoded once; `UNREADABLE` if it is not JSON."""
         if self._json is None:
             try:
-                self._json = json.loads(self.body)
-            except ValueError:
+                self._json = json.loads(self.body or b"")
+            except (ValueError, RecursionError):
                 self._json = UNREADABLE
         return self._json
 
@@ -71,7 +84,7 @@ class Dialer:
     """The rules of one API, without sockets or faults; a dialer's module says what differs from this one.
 
     For each request the stage calls `recognise`, `admit`, `arrived` and `act` in that order; before `act` it
-    lets `work_s` pass.
+    lets `work_s` pass. The body is read after `admit`, or, if `body_first`, before everything else.
     """
 
     name: str
@@ -79,13 +92,23 @@ class Dialer:
     """Paths that begin so are this dialer's."""
     leads_operations: frozenset[str] = frozenset()
     """Operations that `verify` judges by the rules for leads calls."""
-    call_size: int | None = None
-    """Leads allowed in one call."""
+    body_first: bool = False
+    """Whether only the body says which operation or campaign it is."""
+
+    @property
+    def call_size(self) -> int | None:
+        """Leads allowed in one call; None if that is no question."""
+        return None
 
     @property
     def gap_s(self) -> float | None:
         """Rest between two leads calls of a campaign; None if they may overlap."""
         return None
+
+    @property
+    def over_rate(self) -> int:
+        """Requests refused because a key came too often; 0 says that every window was kept."""
+        return 0
 
     def recognise(self, call: Call) -> None:
         """Write into the record whose key, which operation and which campaign it is."""

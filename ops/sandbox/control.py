@@ -1,6 +1,7 @@
 """The control API under /_sandbox: faults, audit, books and settings, for tests and for people.
 
     GET    /_sandbox/                    what this is
+    GET    /_sandbox/openapi.json        the dialers' operations as an OpenAPI document
     GET    /_sandbox/audit?since=&limit= every request after number `since`
     GET    /_sandbox/verify              how the rules were kept
     GET    /_sandbox/leads?campaign=     a campaign's numbers, times sent and stored; of Voiso, or &dialer=
@@ -9,7 +10,8 @@
     DELETE /_sandbox/faults              nothing goes wrong any more
     GET    /_sandbox/settings            as they are, keys as labels
     POST   /_sandbox/settings            change those named
-    POST   /_sandbox/campaign            {"campaign": "3", "status": "paused", "live": true}
+    POST   /_sandbox/campaign            {"campaign": "3", "status": "paused", "live": true}, of Voiso, or with
+                                         "dialer"; of the others {"leads": {"+4930...": "completed"}} as well
     POST   /_sandbox/reset               forget requests, leads, faults; settings as at the start
 
 What it cannot do it refuses with 422 and `{"error": ...}`, which says what would be right. It has no login:
@@ -19,10 +21,13 @@ keep the sandbox on loopback.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from . import dialnexa_openapi, voiceaiwrapper_openapi, voicery_openapi, voiso_openapi
+from .openapi import document
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from .sandbox import Sandbox
+
+
+OPERATIONS: Final = (voiso_openapi, voiceaiwrapper_openapi, dialnexa_openapi, voicery_openapi)
 
 
 class Control:
@@ -42,6 +50,7 @@ class Control:
         """For a mount at /_sandbox."""
         table = (
             ("GET", "/", self._about),
+            ("GET", "/openapi.json", self._openapi),
             ("GET", "/audit", self._audit),
             ("GET", "/verify", self._verify),
             ("GET", "/leads", self._leads),
@@ -57,6 +66,9 @@ class Control:
 
     async def _about(self, _: Request) -> dict[str, Any]:
         return {"sandbox": "leadlane", "dialers": list(self._sandbox.dialers)}
+
+    async def _openapi(self, _: Request) -> dict[str, Any]:
+        return document(OPERATIONS)
 
     async def _audit(self, request: Request) -> dict[str, Any]:
         limit = request.query_params.get("limit")

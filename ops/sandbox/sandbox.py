@@ -13,10 +13,13 @@ from starlette.routing import Mount
 
 from .audit import Audit
 from .control import Control
+from .dialnexa import DialNexa
 from .faults import Faults
 from .settings import SandboxSettings
 from .stage import Stage
 from .verify import Verdict
+from .voiceaiwrapper import VoiceAIWrapper
+from .voicery import Voicery
 from .voiso import Voiso
 
 if TYPE_CHECKING:
@@ -46,7 +49,8 @@ class Sandbox:
         self._first_settings = dataclasses.replace(self.settings)
         self.audit = Audit(audit_file)
         self.faults = Faults(dice)
-        self.dialers: dict[str, Dialer] = {"voiso": Voiso(self.settings, clock)}
+        dialers = (Voiso, VoiceAIWrapper, DialNexa, Voicery)
+        self.dialers: dict[str, Dialer] = {of.name: of(self.settings, clock) for of in dialers}
         self._verdict = Verdict()
         stage = Stage(
             self.dialers.values(),
@@ -67,13 +71,8 @@ class Sandbox:
         return self.dialers[name]
 
     def verify(self) -> dict[str, Any]:
-        """How the rules were kept, in all and by campaign."""
-        books = {
-            (name, campaign): book
-            for name, dialer in self.dialers.items()
-            for campaign, book in dialer.books().items()
-        }
-        return self._verdict.as_dict(books)
+        """How the rules were kept: in all, by dialer and by campaign."""
+        return self._verdict.as_dict(list(self.dialers.values()))
 
     def reset(self) -> None:
         """Forget requests, leads and faults, and take the settings of the start."""

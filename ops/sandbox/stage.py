@@ -59,9 +59,12 @@ class Stage:
         """Answer one request, or lose its answer if that is what shall happen."""
         line: Line | None = scope.get("state", {}).get("line")
         call, dialer = self._begin(scope, line)
-        fault = self._faults.strike(call.record)
         try:
-            answer = await self._answer(call, dialer, fault, receive)
+            fault, answer = None, None
+            if not dialer.body_first or await _read_body(call, receive):
+                self._recognise(call, dialer)
+                fault = self._faults.strike(call.record)
+                answer = await self._answer(call, dialer, fault, receive)
             if answer is None or not await self._deliver(call, answer, fault, send, line):
                 self._end(call, None, readable=False)
                 await _cut(line, receive)
@@ -80,15 +83,22 @@ class Stage:
             scope["method"], path, started=started, wall=self._wall() - (now - started)
         )
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(record, headers, scope["query_string"].decode("latin-1"))
+        raw_path = scope.get("raw_path", b"").decode("latin-1")
+        call = Call(record, headers, scope["query_string"].decode("latin-1"), raw_path)
         dialer = next(dialer for dialer in self._dialers if path.startswith(dialer.prefixes))
         record.dialer = dialer.name
+        traffic = self._verdict.traffic(dialer.name)
+        traffic.begin()
+        call.at_end.append(lambda _ended, _readable: traffic.end(record))
+        return call, dialer
+
+    def _recognise(self, call: Call, dialer: Dialer) -> None:
+        record = call.record
         dialer.recognise(call)
         if record.operation in dialer.leads_operations and record.campaign is not None:
             figures = self._verdict.of(dialer.name, record.campaign)
-            figures.begin(started, dialer.gap_s)
+            figures.begin(record.started, dialer.gap_s)
             call.at_end.append(lambda _ended, _readable: figures.end(record, dialer.call_size))
-        return call, dialer
 
     async def _answer(
         self, call: Call, dialer: Dialer, fault: Fault | None, receive: Receive
@@ -145,7 +155,9 @@ class Stage:
 
 
 async def _read_body(call: Call, receive: Receive) -> bool:
-    """Read the body into the call; False if the client left before it was whole."""
+    """Read the body into the call, once; False if the client left before it was whole."""
+    if call.body is not None:
+        return True
     chunks = []
     while True:
         message = await receive()

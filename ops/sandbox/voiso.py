@@ -5,18 +5,19 @@ Where they are silent the stricter reading holds: a client that passes here pass
 
 from __future__ import annotations
 
-import math
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from .calls import Answer, Call, Dialer
-from .rates import SlidingWindows
+from .api import Api, bearer, has_body, media_type, routes_below
+from .calls import Answer, Call, RefusedError
+from .fields import numbers
 from .voiso_campaign import FINAL, STATUSES, Campaign
-from .voiso_leads import IMPORT, UPDATE, Check, numbers, problems
+from .voiso_leads import IMPORT, UPDATE, Check, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from leadlane.schemas.settings import Rate
 
     from .book import Book
     from .settings import SandboxSettings
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 CALL_SIZE: Final = 1000
 PAGE: Final = 100
 STOPPED_ID, NOT_LIVE_ID = 9001, 9002
-
-
-class RefusedError(Exception):
-    """The request ends here, with this answer."""
-
-    def __init__(self, status: int, content: object, **headers: str) -> None:
-        super().__init__(status)
-        self.answer = Answer.json(status, content, **headers)
 
 
 def _not_found() -> RefusedError:
@@ -50,56 +43,72 @@ def _invalid(errors: Mapping[str, Sequence[str]]) -> RefusedError:
     return RefusedError(422, {"errors": errors})
 
 
-class Voiso(Dialer):
+class Voiso(Api):
     """One contact centre with its campaigns and users."""
 
     name = "voiso"
     prefixes = ("/api/v4/",)
     leads_operations = frozenset({"import", "update"})
     call_size = CALL_SIZE
+    routes = routes_below(
+        "/api/v4",
+        ("POST", "/campaigns/{campaign}/leads", "import"),
+        ("PUT", "/campaigns/{campaign}/leads", "update"),  # not documented for v4: path and both methods
+        ("PATCH", "/campaigns/{campaign}/leads", "update"),  # are assumed
+        ("GET", "/campaigns", "list_campaigns"),
+        ("GET", "/campaigns/{campaign}", "get_campaign"),
+        ("POST", "/campaigns/{campaign}/start", "start"),
+        ("POST", "/campaigns/{campaign}/pause", "pause"),
+        ("POST", "/campaigns/{campaign}/stop", "stop"),
+        ("GET", "/campaigns/{campaign}/users", "list_agents"),
+        ("POST", "/campaigns/{campaign}/users", "add_agents"),
+        ("DELETE", "/campaigns/{campaign}/users/{user}", "remove_agent"),
+        ("GET", "/users", "list_users"),
+        part="[0-9]{1,18}",
+    )
 
     def __init__(self, settings: SandboxSettings, clock: Callable[[], float]) -> None:
-        self._settings = settings
-        self._clock = clock
+        super().__init__(settings, clock)
         self._campaigns: dict[int, Campaign] = {}
-        self._windows = SlidingWindows()
 
     @property
     def gap_s(self) -> float:
         """From the end of a leads call to the start of the campaign's next [seed 001]."""
-        return self._settings.gap_s
+        return self.settings.gap_s
+
+    def keys(self) -> Mapping[str, Iterable[str]]:
+        """The keys it knows, each with its scopes."""
+        return self.settings.keys
+
+    def rates(self, _: Call) -> Sequence[Rate]:
+        """The same for every key."""
+        return self.settings.windows
+
+    def refusal(self, status: int, words: str, **headers: str) -> RefusedError:
+        """A refusal with one error."""
+        return RefusedError(status, {"error": words}, **headers)
 
     # What the stage asks, in the order of a request
 
-    def recognise(self, call: Call) -> None:
-        """Find key, campaign and operation."""
-        record = call.record
-        record.key = self._label(_bearer(call))
-        for route in ROUTES:
-            match = route.path.fullmatch(record.path)
-            if match is None:
-                continue
-            call.params = match.groupdict()
-            campaign = call.params.get("campaign")
-            record.campaign = str(int(campaign)) if campaign else None
-            if route.method == record.method:
-                record.operation = route.operation
-                return
+    def campaign_of(self, call: Call) -> str | None:
+        """The campaign's number, without zeros before it."""
+        campaign = call.params.get("campaign")
+        return str(int(campaign)) if campaign else None
 
-    def admit(self, call: Call) -> Answer | None:
-        """Judge key, scope, rate, path, format, campaign and its state, in this order."""
-        try:
-            self._check_key(call)
-            self._check_rate(call)
-            _check_path(call)
-            _check_format(call)
-            if call.record.campaign:
-                campaign = self._campaign(call)
-                if call.record.operation in self.leads_operations:
-                    self._enter(call, campaign)
-        except RefusedError as refused:
-            return refused.answer
-        return None
+    def check_key(self, call: Call) -> None:
+        """The key must be known, and have the scope that the operation needs."""
+        super().check_key(call)
+        needed = SCOPE_OF.get(call.record.operation)
+        if needed is not None and needed not in self.keys()[bearer(call) or ""]:
+            raise self.refusal(403, "Forbidden")
+
+    def check(self, call: Call) -> None:
+        """Judge format, campaign and its state, in this order."""
+        _check_format(call)
+        if call.record.campaign:
+            campaign = self._campaign(call)
+            if call.record.operation in self.leads_operations:
+                self._enter(call, campaign)
 
     def arrived(self, call: Call) -> None:
         """Count the leads of a leads call, and note the numbers of an import."""
@@ -111,17 +120,6 @@ class Voiso(Dialer):
         campaign = self._find(record.campaign)
         if campaign and record.operation == "import":
             campaign.book.arrived(numbers(leads))
-
-    def work_s(self, call: Call) -> float:
-        """Leads calls take time, all others none worth speaking of."""
-        return self._settings.call_time_s if call.record.operation in self.leads_operations else 0.0
-
-    def act(self, call: Call) -> Answer:
-        """Do what method and path say."""
-        try:
-            return ACTS[call.record.operation](self, call)
-        except RefusedError as refused:
-            return refused.answer
 
     def books(self) -> Mapping[str, Book]:
         """The books of the campaigns used so far."""
@@ -145,39 +143,17 @@ class Voiso(Dialer):
 
     def forget(self) -> None:
         """New campaigns, empty windows."""
+        super().forget()
         self._campaigns = {}
-        self._windows.forget()
-
-    # What refuses a request by its head
-
-    def _label(self, key: str | None) -> str:
-        known = list(self._settings.keys)
-        if key in known:
-            return f"key {known.index(key) + 1}"
-        return "none" if key is None else "unknown"
-
-    def _check_key(self, call: Call) -> None:
-        scopes = self._settings.keys.get(_bearer(call) or "")
-        if scopes is None:
-            raise RefusedError(401, {"error": "Unauthorized"})
-        needed = SCOPE_OF.get(call.record.operation)
-        if needed is not None and needed not in scopes:
-            raise RefusedError(403, {"error": "Forbidden"})
-
-    def _check_rate(self, call: Call) -> None:
-        wait_s = self._windows.wait_s(call.record.key, call.record.started, self._settings.windows)
-        if wait_s:
-            again = {"retry_after": str(math.ceil(wait_s))} if self._settings.retry_after else {}
-            raise RefusedError(429, {"error": "Too many requests"}, **again)
 
     def _enter(self, call: Call, campaign: Campaign) -> None:
         """Begin a leads call; it holds the campaign until its answer is out."""
         if not campaign.live:
             raise RefusedError(400, {"error": "Campaign type should be live"})
-        status = campaign.status(self._clock())
+        status = campaign.status(self.clock())
         if status in FINAL:
             raise _conflict(f"the campaign is {status}")
-        busy = campaign.enter(call.record.started, self._settings.gap_s)
+        busy = campaign.enter(call.record.started, self.settings.gap_s)
         if busy:
             raise _conflict(busy)
         call.at_end.append(lambda ended, _readable: campaign.leave(ended))
@@ -231,28 +207,35 @@ class Voiso(Dialer):
         if len(leads) > CALL_SIZE:
             raise _invalid({"leads": [f"Maximum limit of {CALL_SIZE} contacts for each request"]})
         errors: dict[str, list[str]] = {}
-        for index, field, problem in problems(leads, checks):
-            words = errors.setdefault(f"{index}.{field}" if self._settings.indexed_errors else field, [])
+        for index, field, problem in chain(problems(leads, checks), self._poisonous(leads)):
+            words = errors.setdefault(f"{index}.{field}" if self.settings.indexed_errors else field, [])
             if problem not in words:
                 words.append(problem)
         if errors:
             raise _invalid(errors)
         return leads
 
+    def _poisonous(self, leads: list[Any]) -> Iterator[tuple[int, str, str]]:
+        """What Voiso has against leads that its documents allow: whatever the settings say."""
+        if poison := set(self.settings.poison):
+            for index, lead in enumerate(leads):
+                if type(lead) is dict and lead.get("phone_number") in poison:
+                    yield index, "phone_number", "is not acceptable"
+
     def _dialable(self, number: str) -> bool:
-        suffix = self._settings.rejected_suffix
+        suffix = self.settings.rejected_suffix
         return 7 <= len(number) <= 15 and not (suffix and number.endswith(suffix))
 
     def _keep(self, book: Book, lead: Mapping[str, Any]) -> None:
-        if self._settings.keep_fields:
+        if self.settings.keep_fields:
             book.keep(lead["phone_number"], lead)
 
     # Campaigns
 
     def list_campaigns(self, call: Call) -> Answer:
         """A page of campaigns."""
-        now = self._clock()
-        ids = [*range(1, self._settings.campaigns + 1), STOPPED_ID, NOT_LIVE_ID]
+        now = self.clock()
+        ids = [*range(1, self.settings.campaigns + 1), STOPPED_ID, NOT_LIVE_ID]
         rows = [campaign.as_dict(now) for number in ids if (campaign := self._find(str(number)))]
         return _page(
             call, "campaigns", rows, partial=("name",), equal=("status", "strategy", "method", "live")
@@ -260,12 +243,12 @@ class Voiso(Dialer):
 
     def get_campaign(self, call: Call) -> Answer:
         """One campaign."""
-        return Answer.json(200, {"campaign": self._campaign(call).as_dict(self._clock())})
+        return Answer.json(200, {"campaign": self._campaign(call).as_dict(self.clock())})
 
     def command(self, call: Call) -> Answer:
         """Start, pause or stop; answers the bare campaign, as the sample of [pausecampaign] does."""
-        campaign, now = self._campaign(call), self._clock()
-        objection = campaign.command(call.record.operation, now, self._settings.transition_s)
+        campaign, now = self._campaign(call), self.clock()
+        objection = campaign.command(call.record.operation, now, self.settings.transition_s)
         if objection:
             raise _conflict(objection)
         return Answer.json(200, campaign.as_dict(now))
@@ -274,7 +257,7 @@ class Voiso(Dialer):
 
     def list_users(self, call: Call) -> Answer:
         """A page of users."""
-        rows = [_user(number) for number in range(1, self._settings.users + 1)]
+        rows = [_user(number) for number in range(1, self.settings.users + 1)]
         equal = ("sip_account", "security_access_group_id", "extension", "caller_id", "timezone")
         return _page(call, "users", rows, partial=("name", "email"), equal=equal)
 
@@ -295,7 +278,7 @@ class Voiso(Dialer):
             raise _invalid({"user_ids": ["must be an array of integers"]})
         if len(wanted) > PAGE:
             raise _invalid({"user_ids": [f"must be {PAGE} at most"]})
-        if not all(1 <= number <= self._settings.users for number in wanted):
+        if not all(1 <= number <= self.settings.users for number in wanted):
             raise _not_found()
         added = [number for number in dict.fromkeys(wanted) if number not in agents]
         agents.update(dict.fromkeys(added))
@@ -309,12 +292,26 @@ class Voiso(Dialer):
         del agents[number]
         return Answer.json(200, {"user": _user(number)})
 
+    acts: ClassVar[Mapping[str, Callable[[Voiso, Call], Answer]]] = {
+        "import": import_leads,
+        "update": update_leads,
+        "list_campaigns": list_campaigns,
+        "get_campaign": get_campaign,
+        "start": command,
+        "pause": command,
+        "stop": command,
+        "list_agents": list_agents,
+        "add_agents": add_agents,
+        "remove_agent": remove_agent,
+        "list_users": list_users,
+    }
+
     # Which campaigns there are
 
     def _find(self, campaign: str | None) -> Campaign | None:
         """The campaign of that id, made at its first use."""
         number = int(campaign) if campaign and campaign.isdecimal() else 0
-        if not (1 <= number <= self._settings.campaigns or number in {STOPPED_ID, NOT_LIVE_ID}):
+        if not (1 <= number <= self.settings.campaigns or number in {STOPPED_ID, NOT_LIVE_ID}):
             return None
         if number not in self._campaigns:
             self._campaigns[number] = Campaign(number, live=number != NOT_LIVE_ID)
@@ -329,76 +326,20 @@ class Voiso(Dialer):
         return campaign
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What a method and path mean."""
-
-    method: str
-    path: re.Pattern[str]
-    operation: str
-
-
-def _route(method: str, path: str, operation: str) -> Route:
-    return Route(method, re.compile("/api/v4" + re.sub(r"{(\w+)}", r"(?P<\1>[0-9]{1,18})", path)), operation)
-
-
-ROUTES: Final = (
-    _route("POST", "/campaigns/{campaign}/leads", "import"),
-    _route("PUT", "/campaigns/{campaign}/leads", "update"),  # not documented for v4: path and both methods
-    _route("PATCH", "/campaigns/{campaign}/leads", "update"),  # are assumed
-    _route("GET", "/campaigns", "list_campaigns"),
-    _route("GET", "/campaigns/{campaign}", "get_campaign"),
-    _route("POST", "/campaigns/{campaign}/start", "start"),
-    _route("POST", "/campaigns/{campaign}/pause", "pause"),
-    _route("POST", "/campaigns/{campaign}/stop", "stop"),
-    _route("GET", "/campaigns/{campaign}/users", "list_agents"),
-    _route("POST", "/campaigns/{campaign}/users", "add_agents"),
-    _route("DELETE", "/campaigns/{campaign}/users/{user}", "remove_agent"),
-    _route("GET", "/users", "list_users"),
-)
-
-ACTS: Final[Mapping[str, Callable[[Voiso, Call], Answer]]] = {
-    "import": Voiso.import_leads,
-    "update": Voiso.update_leads,
-    "list_campaigns": Voiso.list_campaigns,
-    "get_campaign": Voiso.get_campaign,
-    "start": Voiso.command,
-    "pause": Voiso.command,
-    "stop": Voiso.command,
-    "list_agents": Voiso.list_agents,
-    "add_agents": Voiso.add_agents,
-    "remove_agent": Voiso.remove_agent,
-    "list_users": Voiso.list_users,
-}
-
 SCOPE_OF: Final[Mapping[str, str]] = {
-    **dict.fromkeys(ACTS, "campaigns.manage"),  # for agents assumed, for the rest [seed 000, pausecampaign]
+    **dict.fromkeys(
+        Voiso.acts, "campaigns.manage"
+    ),  # for agents assumed, for the rest [seed 000, pausecampaign]
     **dict.fromkeys(("list_campaigns", "get_campaign", "list_agents"), "campaigns.read"),
     "list_users": "users.read",
 }
-
-
-def _bearer(call: Call) -> str | None:
-    scheme, _, key = call.headers.get("authorization", "").partition(" ")
-    return key if scheme == "Bearer" and key else None
-
-
-def _check_path(call: Call) -> None:
-    if call.record.operation in ACTS:
-        return
-    methods = [route.method for route in ROUTES if route.path.fullmatch(call.record.path)]
-    if not methods:
-        raise _not_found()
-    raise RefusedError(405, {"error": "Method not allowed"}, allow=", ".join(methods))
 
 
 def _check_format(call: Call) -> None:
     accepted = call.headers.get("accept", "*/*")
     if not any(kind in accepted for kind in ("application/json", "application/*", "*/*")):
         raise RefusedError(406, {"errors": {"accept": ["only application/json is supported"]}})
-    has_body = call.headers.get("content-length", "0") != "0" or "transfer-encoding" in call.headers
-    kind = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if has_body and kind != "application/json":
+    if has_body(call) and media_type(call) != "application/json":
         raise _bad_request()
 
 

@@ -73,11 +73,3 @@ def problems(leads: Sequence[object], checks: Mapping[str, Check]) -> Iterator[t
             problem = check(value) if check else "is not permitted"
             if problem:
                 yield index, field, problem
-
-
-def numbers(leads: object) -> list[str]:
-    """The phone numbers in a body, as far as there are any; for counting, before anything is checked."""
-    if type(leads) is not list:
-        return []
-    found = [lead.get("phone_number") for lead in leads if type(lead) is dict]
-    return [number for number in found if type(number) is str]

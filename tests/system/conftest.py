@@ -20,6 +20,8 @@ from leadlane import Fleet
 from leadlane.ops.embedded import EmbeddedRedis
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.settings import Settings, load_settings
+from leadlane.workers.connection import connect
+from leadlane.workers.lanes import Lanes
 
 KEY = "sandbox-key"
 STARTS_WITHIN_S = 60
@@ -216,6 +218,12 @@ def town(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Town]:
             yield town
         finally:
             town.close()
+
+
+@pytest.fixture
+def lanes(town: Town) -> Lanes:
+    """What an operator does with lanes and accounts."""
+    return Lanes(connect(town.redis.url, "leadlane"), "leadlane")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,8 @@
-"""The command line, but the process dies by kill -9 when it gets to a named point for the first or second time.
+"""The command line, but the process gets a signal when it comes to a named point for the first or second time.
 
-    python crashing_worker.py POINT worker --name w1 ...
+    python crashing_worker.py POINT SIGNAL worker --name w1 ...
+
+SIGKILL is a crash; SIGSTOP freezes it there until somebody sends SIGCONT.
 
 The product has no hooks for this: the function at the point is wrapped before the command line starts.
 """
@@ -48,33 +50,28 @@ POINTS = {
     "by name, a piece is stored": Point(Lanes, "submit", True, nth=1),
     "by name, all is stored, before the job is sealed": Point(Lanes, "seal", False),
     "by name, the job is sealed, before it enters": Point(Lanes, "seal", True),
-    # what a dispatcher claims
-    "finish list claimed, before anything is written": Point(Lanes, "dispatch", True, lambda due: due.finish, nth=1),
 }
+CLAIMED = "finish list claimed, before anything is written"
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-    signal.pause()
-
-
-def arm(point: Point) -> None:
-    """Wrap the point's function, so that its nth time is the process's last moment."""
+def arm(point: Point, number: signal.Signals) -> None:
+    """Wrap the point's function, so that its nth time sends the signal to this process."""
     inner, times = getattr(point.owner, point.method), count(1)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if not point.after and point.when(args) and next(times) == point.nth:
-            die()
+            os.kill(os.getpid(), number)
         value = inner(*args, **kwargs)
         if point.after and point.when(value) and next(times) == point.nth:
-            die()
+            os.kill(os.getpid(), number)
         return value
 
     setattr(point.owner, point.method, wrapped)
 
 
 if __name__ == "__main__":
-    _, name, *words = sys.argv
-    arm(POINTS[name])
+    _, name, number, *words = sys.argv
+    claimed = Point(Lanes, "dispatch", True, lambda due: due.finish, nth=1)
+    arm(claimed if name == CLAIMED else POINTS[name], signal.Signals[number])
     sys.argv[1:] = words
     main()

@@ -26,7 +26,7 @@ for _, turn in ipairs(cjson.decode(ARGV[2])) do
     belong(turn.lane, get(lane_key(turn.lane), 'acct', 'group'), turn.acct)
     redis.call('SADD', P .. ':flight:' .. turn.acct, turn.lane)
     redis.call('HSET', lane_key(turn.lane), 'state', 'held', 'token', turn.token, 'ticket', turn.tickets[1],
-      'group', turn.group, 'deadline', now + turn.turn_ms)
+      'group', turn.group, 'deadline', now + turn.turn_ms, 'longest', turn.lost_ms + 61000)
     l.token, l.deadline = turn.token, now + turn.turn_ms
   end
   if l.token == turn.token then

@@ -29,7 +29,11 @@ redis.call('HSET', lane_key(lane), 'epoch', epoch, 'kind', kind, 'seq', seq)
 local place = (epoch * 3 + class) * SEQ + seq
 
 redis.call('HSET', ticket_key(id), 'v', 1, 'state', 'waiting', 'lane', lane, 'place', place, 'created', now, unpack(ARGV, 11))
-if fields.expires_in then redis.call('HSET', ticket_key(id), 'expires', now + tonumber(fields.expires_in)) end
+if fields.expires_in then
+  local expires, first = now + tonumber(fields.expires_in), num(redis.call('HGET', P .. ':job:' .. job, 'expires'))
+  redis.call('HSET', ticket_key(id), 'expires', expires)
+  if first == 0 or expires < first then redis.call('HSET', P .. ':job:' .. job, 'expires', expires) end
+end
 redis.call('SET', P .. ':pay:' .. id, ARGV[6])
 redis.call('HINCRBY', P .. ':job:' .. job, 'leads', n)
 redis.call('HINCRBY', P .. ':job:' .. job, 'batches', 1)

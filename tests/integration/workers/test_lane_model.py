@@ -1,0 +1,181 @@
+"""Random lives of lanes against the design's rules: what is held stands in ``lane_model.py``."""
+
+import os
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from lane_model import KINDS, LANES, RATES, World
+from redis import Redis
+
+DAY = 86_400_000
+LIFE = settings(
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+pick = st.integers(0, 50)
+seeds = st.integers(0, 2**16)
+rarely = st.integers(0, 7).map(lambda n: n == 7)
+
+
+class Life(RuleBasedStateMachine):
+    """What may happen to lanes; every rule ends with a look at everything."""
+
+    def __init__(self, client: Redis) -> None:
+        super().__init__()
+        self.world = World(client)
+
+    # Producers
+
+    @rule(
+        lane=st.sampled_from(LANES),
+        account=st.sampled_from([*RATES]),
+        op=st.sampled_from(["import", "import", "import", "update"]),
+        priority=st.sampled_from(["urgent", "normal", "normal", "bulk"]),
+        n=st.integers(1, 4),
+        options=st.sampled_from(["", "", "", "update"]),
+        expires=st.none() | st.sampled_from([1_000, 5_000, 20_000]),
+        decided=st.integers(0, 1),
+        job=st.sampled_from(["j1", "j2"]),
+        may_call=st.booleans(),
+        twice=rarely,
+    )
+    def submit(self, **ticket: Any) -> None:
+        self.world.submit(**ticket)
+
+    @precondition(lambda self: self.world.batches)
+    @rule(index=pick)
+    def cancel(self, index: int) -> None:
+        names = sorted(self.world.batches)
+        self.world.cancel(names[index % len(names)])
+
+    @rule(job=st.sampled_from(["j1", "j2"]))
+    def seal(self, job: str) -> None:
+        if any(batch.job == job for batch in self.world.batches.values()):
+            self.world.seal(job)
+
+    # Operators
+
+    @rule(
+        account=st.sampled_from([*RATES]),
+        op=st.sampled_from(["import", "update", ""]),
+        reason=st.sampled_from(["", "key"]),
+    )
+    def hold_account(self, account: str, op: str, reason: str) -> None:
+        self.world.hold("operation" if op else "account", account, op, reason)
+
+    @rule(lane=st.sampled_from(LANES), reason=st.sampled_from(["", "closed"]))
+    def hold_lane(self, lane: str, reason: str) -> None:
+        self.world.hold("lane", lane, "", reason)
+
+    # Time, servers, dispatchers, the broker
+
+    @rule(ms=st.sampled_from([10, 300, 1_000, 2_100, 2_100, 5_100, 12_000, 40_000]))
+    def pass_time(self, ms: int) -> None:
+        self.world.pass_time(ms)
+
+    @rule(finisher_dies=rarely)
+    def dispatch(self, finisher_dies: bool) -> None:
+        self.world.dispatch(finisher_dies=finisher_dies)
+
+    @rule(jump=st.sampled_from([-DAY, -20_000, 0, 0, 20_000, DAY]))
+    def fail_over(self, jump: int) -> None:
+        self.world.fail_over(jump)
+
+    @rule(jump=st.sampled_from([-DAY, 0, 0]))
+    def restart_cleanly(self, jump: int) -> None:
+        self.world.fail_over(jump, clean=True)
+
+    @precondition(lambda self: self.world.queue)
+    @rule(index=pick)
+    def lose_message(self, index: int) -> None:
+        self.world.lose_message(index)
+
+    @precondition(lambda self: self.world.queue)
+    @rule(index=pick)
+    def double_message(self, index: int) -> None:
+        self.world.double_message(index)
+
+    # Workers
+
+    @precondition(lambda self: self.world.queue)
+    @rule(index=st.just(0) | pick, begin=st.booleans(), lost_reply=rarely)
+    def deliver(self, index: int, begin: bool, lost_reply: bool) -> None:
+        self.world.deliver(index, begin=begin, lost_reply=lost_reply)
+
+    @precondition(lambda self: self.world.queue)
+    @rule(index=pick, jump=st.sampled_from([-20_000, 0, 20_000]))
+    def deliver_and_the_server_forgets(self, index: int, jump: int) -> None:
+        memory = self.world.remember()
+        self.world.deliver(index)
+        self.world.fail_over(jump, forgotten=memory)
+
+    @precondition(lambda self: self.world.runs)
+    @rule(index=pick)
+    def begin(self, index: int) -> None:
+        self.world.begin(self._run(index))
+
+    @precondition(lambda self: self.world.runs)
+    @rule(
+        index=pick,
+        kind=st.sampled_from(KINDS),
+        late=st.sampled_from([0, 0, 1_000, 4_000]),
+        seed=seeds,
+        lost_reply=rarely,
+    )
+    def leave(self, index: int, **end: Any) -> None:
+        self.world.leave(self._run(index), **end)
+
+    @precondition(lambda self: self.world.runs)
+    @rule(index=pick, kind=st.sampled_from(KINDS), seed=seeds, jump=st.sampled_from([-20_000, 0, 20_000]))
+    def leave_and_the_server_forgets(self, index: int, kind: str, seed: int, jump: int) -> None:
+        memory = self.world.remember()
+        self.world.leave(self._run(index), kind, seed=seed)
+        self.world.fail_over(jump, forgotten=memory)
+
+    @rule(account=st.sampled_from([*RATES]))
+    def admit(self, account: str) -> None:
+        self.world.admit(account)
+
+    @precondition(lambda self: self.world.runs)
+    @rule(index=pick)
+    def freeze(self, index: int) -> None:
+        self.world.freeze(self._run(index))
+
+    @precondition(lambda self: len(self.world.workers) > 1)
+    @rule(index=pick)
+    def kill_worker(self, index: int) -> None:
+        self.world.kill_worker(index)
+
+    @precondition(lambda self: len(self.world.workers) < 3)
+    @rule()
+    def start_worker(self) -> None:
+        self.world.start_worker()
+
+    def _run(self, index: int) -> Any:
+        return self.world.runs[index % len(self.world.runs)]
+
+    def teardown(self) -> None:
+        self.world.drain()
+
+
+def live(url: str, *, lives: int, acts: int) -> None:
+    """Runs that many random lives of that many acts."""
+    with Redis.from_url(url) as client:
+        run_state_machine_as_test(
+            partial(Life, client), settings=settings(LIFE, max_examples=lives, stateful_step_count=acts)
+        )
+
+
+def test_lanes_keep_their_rules(redis_url: str) -> None:
+    live(redis_url, lives=int(os.environ.get("LIVES", 60)), acts=int(os.environ.get("ACTS", 40)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_lanes_keep_their_rules_in_many_lives(redis_url: str) -> None:
+    live(redis_url, lives=1500, acts=80)

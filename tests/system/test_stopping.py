@@ -1,0 +1,80 @@
+"""Workers that are told to end (SIGTERM) end what they have begun and leave the rest to others."""
+
+import signal
+import time
+
+import pytest
+
+from tests.system.conftest import Town, until
+from tests.system.judge import all_arrived, calls, leads, nothing_left_over, running
+
+
+@pytest.fixture
+def town(town: Town) -> Town:
+    town.account("voiso", timeout_s="2", lost_call_s="2")
+    town.env |= {"LEADLANE_VISIBILITY_TIMEOUT_S": "5", "LEADLANE_LEASE_S": "3"}
+    town.sandbox.change(call_time_s=0.8)
+    return town
+
+
+def test_a_worker_told_to_end_keeps_the_answers_of_its_calls(town: Town) -> None:
+    worker = town.worker("first")
+    fleet = town.fleet()
+    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(2500)) for campaign in (1, 2)]
+    until(lambda: len(running(town)) == 2)
+    assert worker.stop() == 0
+    answered = calls(town)
+    assert all(call["answered"] for call in answered)
+    assert sum(job.progress()["created"] for job in jobs) == sum(call["size"] for call in answered)
+    town.worker("second")
+    all_arrived(town, *jobs)
+    assert len(calls(town)) == 6  # nothing was sent again
+    assert town.sandbox.verify()["doubled"] == 0
+
+
+def test_workers_replaced_one_after_another_under_load_lose_and_repeat_nothing(town: Town) -> None:
+    workers = [town.worker("w1"), town.worker("w2")]
+    fleet = town.fleet()
+    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(3500)) for campaign in (1, 2, 3)]
+    for i in range(2):
+        until(lambda: running(town))
+        assert workers.pop(0).stop() == 0
+        workers.append(town.worker(f"again{i}"))
+    all_arrived(town, *jobs)
+    assert len(calls(town)) == 3 * 4
+    assert town.sandbox.verify()["doubled"] == 0
+
+
+def test_a_worker_told_to_end_while_redis_is_away_ends(town: Town) -> None:
+    worker = town.worker("first")
+    fleet = town.fleet()
+    job = fleet.campaign("voiso/1").import_leads(leads(2500))
+    until(lambda: running(town))
+    town.redis.kill()
+    try:
+        until(lambda: not running(town))  # its answer is there, and cannot be written
+        worker.signal(signal.SIGTERM)
+        assert worker.wait() == 0
+    finally:
+        town.redis.start()
+    town.worker("second")
+    all_arrived(town, job)
+
+
+@pytest.mark.slow
+def test_everything_dies_at_once_and_comes_back(town: Town) -> None:
+    """As when a machine loses its power: no worker is left that could tell Redis what it forgot."""
+    workers = [town.worker("w1"), town.worker("w2")]
+    fleet = town.fleet()
+    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(5000)) for campaign in (1, 2, 3)]
+    jobs += [fleet.campaign("voiso/4").import_leads(leads(40, start=1 + 40 * i)) for i in range(60)]
+    until(lambda: len(running(town)) >= 3)
+    for worker in workers:
+        worker.kill()
+    town.redis.kill()
+    began = time.time()
+    town.redis.start()
+    town.worker("w3")
+    all_arrived(town, *jobs)
+    assert all(call["wall"] >= began + 2.3 for call in calls(town) if call["wall"] > began)
+    nothing_left_over(town)
