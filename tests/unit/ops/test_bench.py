@@ -117,9 +117,14 @@ def test_cpu_seconds_between_two_notes_lie_on_the_line(moment: float, expected: 
 
 def test_the_median_of_several_runs_is_taken_figure_by_figure() -> None:
     lines = [
-        {"rival": "drain", "ratio": ratio, "cpu_s": cpu} for ratio, cpu in ((1.2, 3), (1.0, 9), (1.1, None))
+        {"rival": "drain", "ratio": ratio, "cpu_s": cpu} for ratio, cpu in ((1.2, 3), (1.0, 9), (1.1, 4))
     ]
-    assert median(lines) == {"rival": "drain", "ratio": 1.1, "cpu_s": 3, "run": "median of 3"}
+    assert median(lines) == {"rival": "drain", "ratio": 1.1, "cpu_s": 4, "run": "median of 3", "failed": 0}
+
+
+def test_a_failed_run_is_counted_beside_the_median_of_the_others() -> None:
+    lines = [{"ratio": 1.5, "error": "Failed"}, {"ratio": 1.0}, {"ratio": 1.2}]
+    assert median(lines) == {"ratio": 1.1, "run": "median of 2", "failed": 1}
 
 
 @pytest.mark.parametrize("name", NAMES)

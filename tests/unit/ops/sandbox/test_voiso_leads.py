@@ -177,3 +177,11 @@ def test_a_leads_call_while_another_runs_is_a_conflict(stand: Stands) -> None:
     assert asyncio.run(both()) == [200, 409]
     assert dialer.verdict()["most_at_once"] == 2
     assert dialer.verdict()["too_early"] == 1
+
+
+def test_a_poisonous_number_refuses_the_whole_call(stand: Stands) -> None:
+    dialer = stand(poison=["15550000002"])
+    refused = dialer.add("15550000001", "15550000002")
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == {"phone_number": ["is not acceptable"]}
+    assert dialer.add("15550000001").json()["leads_import"]["created"] == ["15550000001"]
