@@ -32,6 +32,14 @@ def run(
     if unknown := [queue for queue in queues if queue not in QUEUES]:
         raise WrongUse(f"queues: '{unknown[0]}' is none of ours; {did_you_mean(unknown[0], QUEUES)}")
     app = make_worker_app(settings)
-    arguments = ["worker", "--concurrency", str(concurrency), "--queues", ",".join(queues), "--loglevel", loglevel]
+    arguments = [
+        "worker",
+        "--concurrency",
+        str(concurrency),
+        "--queues",
+        ",".join(queues),
+        "--loglevel",
+        loglevel,
+    ]
     # Gossip and mingle cost every worker a message from every other; nothing here needs them.
     app.worker_main([*arguments, "--hostname", f"{name}@%h", "--without-gossip", "--without-mingle"])

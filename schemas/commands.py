@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields, validates_schema
 
 from .addresses import CampaignAddress
 from .errors import BadCampaign, WrongUse
+from .phones import masked
 from .strict import Strict, first_problem, required
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def load_lead_command(kwargs: Mapping[str, Any]) -> LeadCommand:
     try:
         given = _SCHEMA.load({name: value for name, value in kwargs.items() if value is not None})
     except ValidationError as error:
-        raise WrongUse(": ".join(filter(None, first_problem(error.messages)))) from None
+        # What is quoted may be in the wrong place: a number where the campaign should be.
+        raise WrongUse(masked(": ".join(filter(None, first_problem(error.messages))))) from None
     return LeadCommand(**given)
 
 

@@ -50,6 +50,7 @@ class LaneTask(SafeTask):
         except turn.BrokenOffError:
             raise Reject("the turn broke off", requeue=True) from None
         if end.verdict == "parked":
+            self.engine.wake()
             raise Retry("parked")
         if end.verdict == "elsewhere":
             raise Ignore
@@ -66,17 +67,21 @@ class LaneTask(SafeTask):
         ``known`` says that the end may have been told before: it came about elsewhere, or a dead ticket was
         tried again. Then only the record is written. Raises Ignore.
         """
-        engine, has_links = self.engine, bool(self.request.get(LINKS_HEADER))
-        if ticket != self.request.id or not (known or has_links):
+        engine, jobs, request = self.engine, self.engine.jobs, self.request
+        stored_links = bool(request.get(LINKS_HEADER))
+        linked = stored_links or any(getattr(request, name) for name in _LINKS)
+        if ticket != request.id or not (known or linked):
             return  # a task that asks for the batch of another has nothing linked to it by a lane
-        fields = engine.patiently(lambda: engine.jobs.ticket(ticket))
+        fields = engine.patiently(lambda: jobs.ticket(ticket))
         told = self.app.backend.get_state(ticket) in states.READY_STATES
         if told or fields.get("end") in finishing.REVOKED:
-            engine.patiently(lambda: finishing.write(self.app, engine.jobs, [ticket], hostname=self.request.hostname))
+            engine.patiently(lambda: finishing.write(self.app, jobs, [ticket], hostname=request.hostname))
             raise Ignore
-        if has_links:
-            links = engine.patiently(lambda: engine.jobs.links(ticket))
-            self.request.update(loads(links) if links else {})
+        if linked and not engine.patiently(lambda: jobs.first_to_tell(ticket)):
+            raise Ignore
+        if stored_links:
+            links = engine.patiently(lambda: jobs.links(ticket))
+            request.update(loads(links) if links else {})
 
     def _outcome(self, ticket: str) -> Mapping[str, object]:
         jobs = self.engine.jobs

@@ -46,7 +46,8 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
     parked = {"campaign": str(command.campaign), "batch": own, "job": job, "priority": command.priority}
     signature, links, expires_in_ms = self.parked_form(parked)
     if command.expires_in is not None:
-        expires_in_ms = min(int(command.expires_in * 1000), expires_in_ms or 2**52)
+        own_ms = int(command.expires_in * 1000)
+        expires_in_ms = own_ms if expires_in_ms is None else min(own_ms, expires_in_ms)
     if len(drafts) > 1:
         engine.lanes.expect_pieces(own, len(drafts) - 1)
     for i, draft in enumerate(drafts, 1):
@@ -66,7 +67,8 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
         )
         engine.lanes.submit(ticket, may_call=False)
     engine.jobs.note_uncarried(job, intake.uncarried)
-    engine.wake()
+    if len(drafts) > 1:
+        engine.wake()  # one batch alone tries its turn itself
 
 
 def import_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from leadlane.schemas.addresses import CampaignAddress
 from leadlane.schemas.errors import BadCampaign, UnknownAccount, UnsupportedOperation
-from leadlane.schemas.phones import PhoneCheck
+from leadlane.schemas.phones import PhoneCheck, masked
 from leadlane.schemas.settings import Account, Rate, Settings
 from leadlane.workers.engine import gap_s
 from leadlane.workers.lanes import Lanes
@@ -106,7 +106,7 @@ def read_facts(lanes: Lanes, name: str) -> Facts:
     """The facts of an account; raises UnknownAccount with the names that exist."""
     raw: bytes | None = lanes.client.hget(lanes.key("acct", name), "facts")  # type: ignore[assignment]
     if raw is None:
-        raise UnknownAccount(name, account_names(lanes))
+        raise UnknownAccount(masked(name), account_names(lanes))
     stored = json.loads(raw)
     return Facts(name, stored["provider"], stored["base_url"], stored["region"], stored["phone_check"])
 
@@ -121,4 +121,4 @@ def canonical(facts: Facts, address: CampaignAddress) -> str:
     try:
         return facts.dialer.canonical_campaign(address.campaign)
     except ValueError as exc:
-        raise BadCampaign(str(address), str(exc)) from None
+        raise BadCampaign(masked(str(address)), masked(str(exc))) from None

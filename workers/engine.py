@@ -37,7 +37,7 @@ class Engine:
     keeper: Keeper
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
-    finish: Callable[[Sequence[tuple[Row, Mapping[str, object]]]], None]
+    finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]]], None]
     wake: Callable[[], None] = lambda: None
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep

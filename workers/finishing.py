@@ -19,7 +19,7 @@ from leadlane.schemas.errors import DeadLetter
 from leadlane.schemas.outcomes import pending
 from leadlane.workers.calling import TASK_OF, publish, safe_kwargs
 from leadlane.workers.jobs import Jobs
-from leadlane.workers.lanes import Call, Lanes, Row
+from leadlane.workers.lanes import Call, Row
 from leadlane.workers.ledger import result
 from leadlane.workers.redaction import redact
 from leadlane.workers.results import Ended, finish
@@ -32,47 +32,47 @@ PATIENCE_MS = 60_000
 
 def finish_riders(
     app: Celery,
-    lanes: Lanes,
-    rows: Sequence[tuple[Row, Mapping[str, object]]],
+    jobs: Jobs,
+    rows: Sequence[tuple[Row, Mapping[str, object] | None]],
     *,
     hostname: str | None = None,
 ) -> None:
-    """Write the results of riders that the holder's call has delivered, and take them off the finish list."""
-    ended = [_ended(row.ticket, row.fields, "SUCCESS", dict(outcome)) for row, outcome in rows]
-    finish(app, ended, hostname=hostname)
-    lanes.finished(row.ticket for row, _ in rows)
+    """End riders that the holder's call has delivered; one without a result must run to end, or has pieces left."""
+    known = [(row, outcome) for row, outcome in rows if outcome is not None]
+    if known:
+        ended = [_ended(row.ticket, row.fields, "SUCCESS", dict(outcome)) for row, outcome in known]
+        finish(app, ended, hostname=hostname)
+        jobs.lanes.finished(row.ticket for row, _ in known)
+    finish_claimed(app, jobs, [row.ticket for row, outcome in rows if outcome is None], hostname=hostname)
 
 
 def finish_claimed(app: Celery, jobs: Jobs, tickets: Sequence[str], *, hostname: str | None = None) -> None:
-    """Write, or publish, what a dispatcher has claimed from the finish list."""
+    """Write, or publish, what is on the finish list; nothing is lost by doing so twice."""
     to_write: list[str] = []
     for ticket in tickets:
         fields = jobs.ticket(ticket)
-        if "links" in fields and _is_over(fields) and fields.get("end") not in REVOKED:
+        if "links" in fields and _is_over(jobs, ticket, fields) and fields.get("end") not in REVOKED:
+            jobs.lanes.postpone_finish(ticket, PATIENCE_MS)  # first: once published it may be over at once
             publish(app, _call(ticket, fields))
-            jobs.lanes.postpone_finish(ticket, PATIENCE_MS)
         else:
             to_write.append(ticket)
     write(app, jobs, to_write, hostname=hostname)
 
 
 def write(app: Celery, jobs: Jobs, tickets: Sequence[str], *, hostname: str | None = None) -> None:
-    """Write the results of tickets that are over, and take all of these off the finish list.
+    """Write the results of those tickets that are over, and take them off the finish list.
 
-    Nothing that is linked to them is called; a revoked one fails its chord. One that was cut is over when its
-    pieces are.
+    Nothing that is linked to them is called; a revoked one fails its chord.
     """
+    if not tickets:
+        return
     stored = {ticket: jobs.ticket(ticket) for ticket in tickets}
-    over = {
-        ticket: fields
-        for ticket, fields in stored.items()
-        if _is_over(fields) and not ("cut" in fields and jobs.lanes.pieces_left(ticket))
-    }
+    over = {ticket: fields for ticket, fields in stored.items() if _is_over(jobs, ticket, fields)}
     finish(app, [_ending(jobs, ticket, fields) for ticket, fields in over.items()], hostname=hostname)
     for ticket, fields in over.items():
         if "links" in fields and fields.get("end") in REVOKED:
             _fail_chord(app, ticket, jobs.links(ticket), fields["end"])
-    jobs.lanes.finished(stored)  # written now, retried meanwhile, or long gone
+    jobs.lanes.finished(ticket for ticket, fields in stored.items() if ticket in over or not fields)
 
 
 def _fail_chord(app: Celery, ticket: str, links: str, reason: str) -> None:
@@ -81,8 +81,11 @@ def _fail_chord(app: Celery, ticket: str, links: str, reason: str) -> None:
         app.backend.on_chord_part_return(request, "REVOKED", TaskRevokedError(reason))
 
 
-def _is_over(fields: Mapping[str, str]) -> bool:
-    return fields.get("state") in ("done", "dead")
+def _is_over(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> bool:
+    """Whether the ticket is done or dead, and so are the pieces it was cut into."""
+    return fields.get("state") in ("done", "dead") and not (
+        "cut" in fields and jobs.lanes.pieces_left(ticket) > 0
+    )
 
 
 def outcome(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> dict[str, Any]:

@@ -85,7 +85,9 @@ class Intake:
         self._seen = Seen()
         self._silent: set[str] = set()
 
-    def drafts(self, rows: Iterable[object], cuts: Mapping[int, int] = MappingProxyType({})) -> Iterator[Draft]:
+    def drafts(
+        self, rows: Iterable[object], cuts: Mapping[int, int] = MappingProxyType({})
+    ) -> Iterator[Draft]:
         """Full drafts, and the rest. What ``rows`` raises goes through, after the rest of what it gave.
 
         ``cuts`` has, by first row, the rows of batches that were stored before: those are cut as they were,

@@ -16,6 +16,8 @@ EXPIRY_LOOK_MS = 1000
 """How often at most all tickets of a job are looked at for their time."""
 PRODUCER_GONE_MS = 60_000
 """An open job of which nothing was heard for so long has lost its producer."""
+TELLING_MS = 30_000
+"""How long one may be about to tell an end, before another may."""
 DEFAULT_REASONS = {
     "r": "refused by the dialer, which gave no reason",
     "d": "the dialer had this number already",
@@ -190,6 +192,16 @@ class Jobs:
         """Whether the ticket is neither done nor dead."""
         state: bytes | None = self.client.hget(self.lanes.key("t", ticket), "state")  # type: ignore[assignment]
         return state is not None and state not in (b"done", b"dead")
+
+    def first_to_tell(self, ticket: str) -> bool:
+        """Whether the caller is to tell the end of this ticket to those who wait for it.
+
+        If another is about to, the ticket is looked at again a little later, in case that one dies.
+        """
+        if self.client.set(self.lanes.key("told", ticket), 1, nx=True, px=TELLING_MS):
+            return True
+        self.client.zadd(self.lanes.key("finish"), {ticket: self._now_ms() + TELLING_MS}, nx=True)
+        return False
 
     def links(self, ticket: str) -> str:
         """What waits for the ticket's task, as `payloads.Batch` has it; '' if its payload is gone."""

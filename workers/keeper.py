@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -40,7 +40,6 @@ class Turn:
     begun: bool = False
     begin_by: float = 0.0
     lost: bool = False
-    abort: Callable[[], None] = field(default=lambda: None)
 
     def may_send(self) -> bool:
         """Whether the lease still holds; asked immediately before the first byte of a call leaves."""
@@ -103,16 +102,16 @@ class Keeper:
                 self._left.popleft()
 
     def beat(self) -> None:
-        """One round: say that the process lives, renew every lease, replay after a restart of Redis."""
+        """One round: say that the process lives, replay after a restart of Redis, renew every lease."""
         self.lanes.alive(self.worker, for_ms=int(self.lease_s * 1000), slots=self.slots)
-        with self._lock:
-            turns = list(self._turns.values())
-        self._renew(turns)
         quiet = int(self.lanes.client.hget(self.lanes.key("clock"), "quiet") or 0)
         if quiet != self._quiet:
             if self._quiet or quiet:
                 self._replay()
             self._quiet = quiet
+        with self._lock:
+            turns = list(self._turns.values())
+        self._renew(turns)  # last: a turn that was left may stand in the way of the one granted after it
 
     def _renew(self, turns: Sequence[Turn]) -> None:
         if not turns:
@@ -123,8 +122,7 @@ class Keeper:
         )
         for turn in turns:
             if turn.token in lost:
-                turn.lost = True
-                turn.abort()
+                turn.lost = True  # a call that has begun goes on: its answer may still say what is not known
                 log.warning("turn lost", lane=turn.lane)
             else:
                 turn.lease_until = min(asked + self.lease_s, turn.deadline)

@@ -40,6 +40,8 @@ _OF_A_TASK = {
 _OUTSIDE = "Exception raised outside body"
 # Another, at every lost connection: advice on a setting that we have set.
 _ADVICE = "In Celery 5.1 we introduced an optional breaking change"
+# Of these DEBUG would show the dialers' headers, which may quote a lead or a key.
+_WIRE = ("httpcore.", "httpx.")
 _PHONE = re.compile(r"\+\d{7,15}\b")
 
 
@@ -121,6 +123,8 @@ def configure(
 def _worth_a_line(record: logging.LogRecord) -> bool:
     if record.msg == trace.LOG_RECEIVED:
         return logging.getLogger().isEnabledFor(logging.DEBUG)  # a task has a line when it ends
+    if f"{record.name}.".startswith(_WIRE) and record.levelno < logging.WARNING:
+        return False
     return not (record.name == "py.warnings" and _ADVICE in record.getMessage())
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import structlog
 from celery import Celery, bootsteps, signals
-from kombu.exceptions import OperationalError
+from kombu.exceptions import ChannelError, OperationalError
 
 from leadlane.schemas.settings import Settings, resolve_key
 from leadlane.workers import calling, finishing, revoking
@@ -71,7 +71,6 @@ class LaneStep(bootsteps.StartStopStep):
         if self.keeper:
             self.stopping.set()
 
-
     def _gone(self, **_: Any) -> None:
         """The pool has ended its last task: this process no longer counts as alive."""
         if self.keeper:
@@ -120,9 +119,9 @@ def build_engine(
         queue_is_empty=lambda queue: _depth(app, queue) == 0,
     )
 
-    def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object]]]) -> None:
+    def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object] | None]]) -> None:
         try:
-            finishing.finish_riders(app, lanes, rows, hostname=hostname)
+            finishing.finish_riders(app, jobs, rows, hostname=hostname)
         except OUTAGES as exc:
             log.warning("riders' results not written, a dispatcher will", error=type(exc).__name__)
 
@@ -156,5 +155,8 @@ def publisher(app: Celery) -> Callable[[Call], None]:
 def _depth(app: Celery, queue: str) -> int:
     """Messages in a queue, by a passive declare."""
     with app.connection_for_read() as connection, connection.channel() as channel:
-        declared = channel.queue_declare(queue=queue, passive=True)  # type: ignore[attr-defined]  # not in the stubs
+        try:
+            declared = channel.queue_declare(queue=queue, passive=True)  # type: ignore[attr-defined]  # not in the stubs
+        except ChannelError:
+            return 0  # Redis has no empty lists: a queue without messages is "not found"
         return int(declared.message_count)

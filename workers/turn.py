@@ -20,7 +20,7 @@ from leadlane.workers.keeper import Turn
 from leadlane.workers.lanes import Entry, Left
 from leadlane.workers.ledger import Aboard, manifest, result
 from leadlane.workers.providers import Operation, Provider
-from leadlane.workers.transport import Answer, CallHandle, NoAnswer, Request
+from leadlane.workers.transport import Answer, NoAnswer, Request
 from leadlane.workers.verdicts import Move, Verdict
 
 log = structlog.get_logger(__name__)
@@ -177,15 +177,13 @@ class _Conduct:
         return verdict
 
     def _send(self, method: str, path: str, body: bytes | None) -> Answer:
-        handle = CallHandle()
-        self.turn.abort = handle.abort
         campaign = self.entry.rows[0].fields["campaign"]
         headers = self.provider.headers(self.engine.keys[self.account.name])
         if body is not None:
             headers["Content-Type"] = "application/json"
         request = Request(method, self.account.base_url + path.format(campaign=campaign), headers, body)
         return self.engine.transport.send(
-            request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send, handle=handle
+            request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send
         )
 
     def _look(self) -> str:
@@ -251,9 +249,10 @@ class _Conduct:
         if left.stale:
             return End("elsewhere")
         own, *riders = verdict.moves
-        plain = [move for move in riders if move.act == "done" and not _ends_later(move)]
-        if plain:
-            self.engine.finish([(move.one.row, self._result(move, verdict)) for move in plain])
+        if done := [move for move in riders if move.act == "done"]:
+            self.engine.finish(
+                [(m.one.row, None if _ends_later(m) else self._result(m, verdict)) for m in done]
+            )
         if own.act == "again" or not left.complete:
             return End("parked", detail=own.reason)
         if own.act == "dead":

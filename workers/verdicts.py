@@ -157,11 +157,11 @@ def answered(
 
 def unquoted(words: str, carried: Manifest) -> str:
     """The dialer's words without what they quote of the leads sent: reasons are seen where no lead may be."""
-    for wire in carried.wires:
-        for text in _texts(json.loads(wire)):
-            if text in words:
-                words = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "[hidden]", words)
-    return words
+    quoted = {text for wire in carried.wires for text in _texts(json.loads(wire)) if text in words}
+    if not quoted:
+        return words
+    longest_first = "|".join(map(re.escape, sorted(quoted, key=len, reverse=True)))
+    return re.sub(rf"(?<!\w)(?:{longest_first})(?!\w)", "[hidden]", words)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -35,13 +35,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def median(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """One line of the middle figures of several; a field that not all of them have as a number keeps its first."""
-    found = {}
-    for field, first in lines[0].items():
-        values = [line.get(field) for line in lines]
-        numbers = [value for value in values if isinstance(value, int | float)]
-        found[field] = statistics.median(numbers) if len(numbers) == len(lines) else first
-    return found | {"run": f"median of {len(lines)}"}
+    """One line with the middle of each figure; runs that ``failed`` are counted and, if others did not, left out."""
+    good = [line for line in lines if "error" not in line] or lines
+    found: dict[str, Any] = {}
+    for field, first in good[0].items():
+        numbers = [line[field] for line in good if isinstance(line.get(field), int | float)]
+        found[field] = statistics.median(numbers) if len(numbers) == len(good) else first
+    failed = sum("error" in line for line in lines)
+    return found | {"run": f"median of {len(good)}", "failed": failed}
 
 
 class Output:

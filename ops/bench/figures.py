@@ -58,6 +58,7 @@ def figures(workload: Workload, records: Iterable[Mapping[str, Any]]) -> dict[st
     """A run's figures, as far as the log has them; times only if there was a call at all.
 
     Idle times are those between calls that the dialer let in: a refused one does not end the idleness.
+    A ``call_p50_ms`` far above the workload's call time says that the machine had other things to do.
     """
     calls = imports(records)
     found: dict[str, Any] = {"ideal_s": round(workload.ideal_s, 3)}

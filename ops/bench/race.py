@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import redis
 from redis import Redis
 
 from leadlane.ops.embedded import EmbeddedRedis
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 API_KEY = "sandbox-key"
 LOOK_S = 0.1
+PATIENCE_S = 60.0
 RESULTS_WITHIN_S = 20.0
 
 
@@ -47,7 +47,7 @@ def race(name: str, workload: Workload) -> dict[str, Any]:
         line = {"workload": workload.name, "rival": name}
         try:
             return line | _run(rival(name), name, workload, site, sandbox, Path(folder))
-        except (Failed, redis.RedisError, OSError) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever stops a rival is its result
             return line | _seen(workload, sandbox) | {"error": f"{type(exc).__name__}: {exc}"}
 
 
@@ -89,19 +89,24 @@ def _seen(workload: Workload, sandbox: SandboxProcess) -> dict[str, Any]:
 
 
 def _wait(workload: Workload, audit: Path, workers: list[subprocess.Popen[str]], logs: list[Path]) -> None:
-    """Return when the dialer has every lead. Reads the audit's file: asking the sandbox would slow it down."""
-    patience_s = 60 + 40 * workload.ideal_s
-    deadline = time.monotonic() + patience_s
+    """Return when the dialer has every lead. Reads the audit's file: asking the sandbox would slow it down.
+
+    Raises Failed if a worker ends, or if no lead arrives for a minute.
+    """
     stored, rest = 0, ""
+    deadline = time.monotonic() + PATIENCE_S
     with audit.open() as file:
         while stored < workload.total:
             *lines, rest = (rest + file.read()).split("\n")
-            stored += sum(json.loads(line)["stored"] for line in lines)
+            arrived = sum(json.loads(line)["stored"] for line in lines)
+            stored += arrived
+            if arrived:
+                deadline = time.monotonic() + PATIENCE_S
             so_far = f"{stored} of {workload.total} leads have arrived"
             if any(worker.poll() is not None for worker in workers):
                 raise Failed(f"a worker ended, {so_far}; {_last_words(logs)}")
             if time.monotonic() > deadline:
-                raise Failed(f"after {patience_s:.0f} s {so_far}; {_last_words(logs)}")
+                raise Failed(f"nothing for {PATIENCE_S:.0f} s, {so_far}; {_last_words(logs)}")
             time.sleep(LOOK_S)
 
 

@@ -1,4 +1,4 @@
-"""The command line, but the process gets a signal when it comes to a named point for the first or second time.
+"""The command line, but the process gets a signal when it comes to a named point for the nth time.
 
     python crashing_worker.py POINT SIGNAL worker --name w1 ...
 
@@ -7,11 +7,11 @@ SIGKILL is a crash; SIGSTOP freezes it there until somebody sends SIGCONT.
 The product has no hooks for this: the function at the point is wrapped before the command line starts.
 """
 
-import os
 import signal
 import sys
 from collections.abc import Callable
 from itertools import count
+from threading import get_ident
 from typing import Any, NamedTuple
 
 from leadlane.ops.main import main
@@ -36,20 +36,20 @@ def stores_success(args: Any) -> bool:
 
 
 POINTS = {
-    # a turn, in its order
+    # a turn, in its order; the third one has riders
     "called, before its message is published": Point(Lanes, "dispatch", True, lambda due: due.calls),
-    "come, before it enters": Point(Lanes, "enter", False),
-    "granted, before the call": Point(Lanes, "enter", True, lambda entry: entry.verdict == "granted"),
-    "answered, before it leaves": Point(Transport, "send", True),
-    "left, before anything else": Point(Lanes, "leave", True),
+    "come, before it enters": Point(Lanes, "enter", False, nth=3),
+    "granted, before the call": Point(Lanes, "enter", True, lambda entry: entry.verdict == "granted", nth=3),
+    "answered, before it leaves": Point(Transport, "send", True, nth=3),
+    "left, before anything else": Point(Lanes, "leave", True, nth=3),
     "left, before riders have their results": Point(finishing, "finish_riders", False, nth=1),
     "riders have results, before they are off the list": Point(Lanes, "finished", False, nth=1),
     "left, before its result is stored": Point(Results, "_store_result", False, stores_success),
-    "result stored, before its message is acknowledged": Point(Results, "_store_result", True),
+    "result stored, before its message is acknowledged": Point(Results, "_store_result", True, nth=5),
     # a by-name task on its way into its lane
     "by name, a piece is stored": Point(Lanes, "submit", True, nth=1),
-    "by name, all is stored, before the job is sealed": Point(Lanes, "seal", False),
-    "by name, the job is sealed, before it enters": Point(Lanes, "seal", True),
+    "by name, all is stored, before the job is sealed": Point(Lanes, "seal", False, nth=1),
+    "by name, the job is sealed, before it enters": Point(Lanes, "seal", True, nth=1),
 }
 CLAIMED = "finish list claimed, before anything is written"
 
@@ -60,10 +60,14 @@ def arm(point: Point, number: signal.Signals) -> None:
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if not point.after and point.when(args) and next(times) == point.nth:
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(
+                get_ident(), number
+            )  # not to the process: this thread might go on for a moment
         value = inner(*args, **kwargs)
         if point.after and point.when(value) and next(times) == point.nth:
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(
+                get_ident(), number
+            )  # not to the process: this thread might go on for a moment
         return value
 
     setattr(point.owner, point.method, wrapped)

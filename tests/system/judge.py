@@ -55,7 +55,10 @@ def results(town: Town, tickets: Iterable[str], *, within_s: float = 60) -> dict
     try:
         until(all_have_theirs, within_s=within_s, every_s=0.1)
     except AssertionError:
-        told = {ticket: (result.state, town.client.hgetall(f"leadlane:t:{ticket}")) for ticket, result in waiting.items()}
+        told = {
+            ticket: (result.state, town.client.hgetall(f"leadlane:t:{ticket}"))
+            for ticket, result in waiting.items()
+        }
         raise AssertionError(f"without result: {told}") from None
     finally:
         app.close()
@@ -87,7 +90,8 @@ def calls(town: Town, campaign: int | str | None = None, *, since: int = 0) -> l
     return [
         record
         for record in town.sandbox.audit(since)
-        if record["operation"] in ("import", "update") and campaign in (None, int(record["campaign"] or 0), record["campaign"])
+        if record["operation"] in ("import", "update")
+        and campaign in (None, int(record["campaign"] or 0), record["campaign"])
     ]
 
 
@@ -98,7 +102,18 @@ def running(town: Town, campaign: int | str | None = None) -> list[dict[str, Any
 
 def nothing_left_over(town: Town, *, within_s: float = 60) -> None:
     """In time, no message is on the broker, nobody waits, is called, rides or is to be finished."""
-    lanes = ("wait:*", "called:*", "calls:*", "flight:*", "aboard:*", "finish", "dead", "due:*", "accounts", "pieces:*")
+    lanes = (
+        "wait:*",
+        "called:*",
+        "calls:*",
+        "flight:*",
+        "aboard:*",
+        "finish",
+        "dead",
+        "due:*",
+        "accounts",
+        "pieces:*",
+    )
 
     def left() -> dict[str, Any]:
         names = [name for pattern in lanes for name in town.client.keys(f"leadlane:{pattern}")]  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 from leadlane import Fleet
 
@@ -12,7 +13,7 @@ memory_kb = []
 def contacts(campaign: int):
     for i in range(PER_CAMPAIGN):
         if i % 1000 == 0:
-            memory_kb.append(int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1]))
+            memory_kb.append(int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]))
         yield {"phone_number": f"+49151{campaign}{i:07d}", "name": f"Contact {i}", "priority": 1 + i % 1000,
                "source": {"system": "my_crm", "url": f"https://crm.example.com/contacts/{i}"}}  # fmt: skip
 

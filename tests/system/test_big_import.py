@@ -13,7 +13,7 @@ from tests.system.judge import rules_kept
 SERVICE = Path(__file__).with_name("service.py")
 LEADS = 100_000
 BOUND_MB = 16
-"""Growth over the last 80 % of the rows. A job's numbers are remembered to find those that come twice: 60 bytes each."""
+"""Growth over the last 80 % of the rows. A job's numbers are remembered, to find twins: 60 bytes each."""
 
 
 @pytest.mark.slow
@@ -22,12 +22,17 @@ def test_a_service_imports_a_hundred_thousand_leads_in_flat_memory(town: Town) -
     town.sandbox.change(rejected_suffix="")
     workers = [town.worker("w1"), town.worker("w2")]
     ended = subprocess.run(
-        [sys.executable, SERVICE, str(LEADS)], env=town.env, capture_output=True, text=True, timeout=280, check=True
+        [sys.executable, SERVICE, str(LEADS)],
+        env=town.env,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=True,
     )
     told = json.loads(ended.stdout)
     memory_mb = [kb / 1024 for kb in told["memory_kb"]]
     grown_mb = max(memory_mb) - memory_mb[len(memory_mb) // 5]
-    print(f"producer: {memory_mb[0]:.0f} MB at first, {max(memory_mb):.0f} MB at most, {grown_mb:.1f} MB over the last 80 %")
+    print(f"producer: {memory_mb[0]:.0f} to {max(memory_mb):.0f} MB, {grown_mb:.1f} MB over the last 80 %")
     assert grown_mb < BOUND_MB, memory_mb
     assert [progress["created"] for progress in told["ended"]] == [LEADS // 5] * 5
     assert rules_kept(town)["stored"] == LEADS

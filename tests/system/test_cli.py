@@ -211,7 +211,9 @@ def test_an_import_with_a_key_goes_on_where_it_was_stopped(town: Town, tmp_path:
 )
 def test_what_runs_on_its_own_ends_when_asked(town: Town, words: list[str]) -> None:
     program = town.start(*words)
-    ready = {"sandbox": "sandbox at http", "flower": "flower at http", "beat": "beat: Acquired lock"}[words[0]]
+    ready = {"sandbox": "sandbox at http", "flower": "flower at http", "beat": "beat: Acquired lock"}[
+        words[0]
+    ]
     until(lambda: ready in program.logged())
     assert program.stop() == 0
     assert "Traceback" not in program.logged()

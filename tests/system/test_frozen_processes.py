@@ -40,12 +40,12 @@ def frozen(worker: Program) -> bool:
 
 def test_a_worker_that_was_frozen_before_its_call_does_not_make_it_any_more(town: Town) -> None:
     worker = zombie(town, "granted, before the call")
-    job = town.fleet().campaign("voiso/1").import_leads(leads(3500))
+    job = town.fleet().campaign("voiso/1").import_leads(leads(4500))
     until(lambda: frozen(worker))
     town.worker("living")
     all_arrived(town, job)
     known = len(town.sandbox.audit())
-    assert sum(call["key"] == "key 2" for call in calls(town)) == 1  # the one before
+    assert sum(call["key"] == "key 2" for call in calls(town)) == 2  # those before
 
     worker.signal(signal.SIGCONT)
     until(lambda: "turn ended after it was lost" in worker.logged())
@@ -55,9 +55,10 @@ def test_a_worker_that_was_frozen_before_its_call_does_not_make_it_any_more(town
     assert town.sandbox.verify()["doubled"] == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_was_frozen_with_its_answer_changes_nothing_that_is_settled(town: Town) -> None:
     worker = zombie(town, "answered, before it leaves")
-    job = town.fleet().campaign("voiso/1").import_leads(leads(3500))
+    job = town.fleet().campaign("voiso/1").import_leads(leads(4500))
     until(lambda: frozen(worker))
     town.worker("living")
     all_arrived(town, job)
@@ -89,7 +90,9 @@ def test_a_redis_that_hangs_for_longer_than_a_lease_costs_time_and_nothing_else(
         until(lambda: running(town))
         with stopped(town.redis):
             ended = {call["n"] for call in running(town)}
-            until(lambda ended=ended: not ended & {call["n"] for call in running(town)})  # their answers are there
+            until(
+                lambda ended=ended: not ended & {call["n"] for call in running(town)}
+            )  # their answers are there
             time.sleep(LEASE_S + 1)
     all_arrived(town, *jobs)
     assert all(worker.running for worker in workers)

@@ -1,4 +1,4 @@
-"""Calls whose answer never came: the lane waits until they must be over, and what they stored counts as created (3.3)."""
+"""Calls whose answer never came: the lane waits until they are over; what they stored counts as created (3.3)."""
 
 from collections import Counter
 
@@ -13,11 +13,15 @@ def test_lost_answers_are_reconciled_and_nothing_is_doubled(town: Town) -> None:
     town.account("voiso", timeout_s=str(TIMEOUT_S), lost_call_s=str(LOST_CALL_S), import_gap_s=str(GAP_S))
     town.sandbox.fault("drop_after", match={"campaign": "1"}, times=1)  # stored, and the line was cut
     town.sandbox.fault("drop_before", match={"campaign": "2"}, times=1)  # cut before anything was stored
-    town.sandbox.fault("latency", match={"campaign": "3"}, delay_s=1.7, times=1)  # stored, long after our deadline
+    town.sandbox.fault(
+        "latency", match={"campaign": "3"}, delay_s=1.7, times=1
+    )  # stored, long after our deadline
     reconciled = {1: 1000, 2: 0, 3: 1000}
     town.worker()
     fleet = town.fleet()
-    jobs = {campaign: fleet.campaign(f"voiso/{campaign}").import_leads(leads(1500)) for campaign in reconciled}
+    jobs = {
+        campaign: fleet.campaign(f"voiso/{campaign}").import_leads(leads(1500)) for campaign in reconciled
+    }
 
     all_arrived(town, *jobs.values())
     assert town.sandbox.verify()["doubled"] == 0

@@ -123,6 +123,26 @@ def test_a_job_cancelled_on_its_way_keeps_the_outcomes_of_what_has_left(town: To
     rules_kept(town)
 
 
+def test_leads_of_a_call_that_never_got_its_answer_are_uncertain_when_their_job_is_cancelled(
+    town: Town,
+) -> None:
+    """Whether they arrived nobody knows: to call them cancelled would be a lie."""
+    town.account("voiso", timeout_s="1", lost_call_s="1")
+    town.env["LEADLANE_LEASE_S"] = "2"
+    town.sandbox.fault("latency", delay_s=0.9, times=1)
+    worker = town.worker()
+    job = town.fleet().campaign("voiso/1").import_leads(leads(2500))
+    until(lambda: running(town))
+    worker.kill()
+    assert job.cancel() == {"flagged": 1, "cancelled": 2}
+    town.worker()  # ends the turn of the dead one
+    progress = job.wait(30)
+    assert (progress["uncertain"], progress["cancelled"]) == (1000, 1500), progress
+    assert [row["outcome"] for row in job.report()] == ["uncertain"] * 1000 + ["cancelled"] * 1500
+    assert len(calls(town)) == 1
+    revoked(town, job)
+
+
 def revoked(town: Town, job: Job) -> None:
     app: Any = producer(town)
     for ticket in batches(town, job.id):

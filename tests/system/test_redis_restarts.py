@@ -1,4 +1,4 @@
-"""Redis dies under load and comes back: workers live on, every lead arrives once, and no rule is broken (rules 8 and 10)."""
+"""Redis dies under load and comes back: workers live on, every lead arrives once, no rule is broken."""
 
 import os
 import time
@@ -15,7 +15,7 @@ from tests.system.judge import all_arrived, calls, leads, nothing_left_over, pro
 GAP_S, LOST_CALL_S = 0.3, 2.0
 
 
-@pytest.fixture(params=["always", "everysec"])
+@pytest.fixture(params=["everysec", pytest.param("always", marks=pytest.mark.slow)])
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     """A town whose Redis may die; lost calls are over and lost messages come back after seconds."""
     binary = find_server(bundled=os.environ.get("LEADLANE_TEST_SERVER") == "embedded")
@@ -41,20 +41,31 @@ def restart(town: Town, *, down_s: float) -> float:
     return began
 
 
-def test_redis_killed_under_load_costs_time_and_nothing_else(town: Town) -> None:
+def first_call(town: Town, known: int, after: float) -> float:
+    """When the first leads call began after this moment and after the first ``known`` requests; waits for it."""
+
+    def moments() -> list[float]:
+        return [call["wall"] for call in calls(town, since=known) if call["wall"] > after]
+
+    return min(until(moments))
+
+
+def test_redis_killed_under_load_costs_time_and_nothing_else(
+    town: Town, request: pytest.FixtureRequest
+) -> None:
     workers = [town.worker("w1"), town.worker("w2")]
     fleet, app = town.fleet(), producer(town)
     jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(6000)) for campaign in (1, 2, 3)]
     jobs += [fleet.campaign("voiso/4").import_leads(leads(40, start=1 + 40 * i)) for i in range(60)]
-    by_name = app.send_task("leadlane.leads.import", kwargs={"campaign": "voiso/5", "leads": list(leads(2500))})
-    for down_s in (1.0, 3.0):
+    by_name = app.send_task(
+        "leadlane.leads.import", kwargs={"campaign": "voiso/5", "leads": list(leads(2500))}
+    )
+    until(lambda: town.client.exists(f"leadlane:t:{by_name.id}"))  # before that, its loss is Celery's own
+    for down_s in (1.0,) if request.node.callspec.params["town"] == "everysec" else (1.0, 3.0):
         until(lambda: running(town))
         known = len(town.sandbox.audit())
         began = restart(town, down_s=down_s)
-        until(lambda: [call for call in calls(town, since=known) if call["wall"] > began])
-        # Whatever call is the first: it came after the quiet time.
-        early = [call for call in calls(town, since=known) if began < call["wall"] < began + LOST_CALL_S + GAP_S]
-        assert not early, early
+        assert first_call(town, known, began) >= began + LOST_CALL_S + GAP_S
 
     returned = results(town, [by_name.id])
     jobs.append(fleet.job(returned[by_name.id]["job"]))
@@ -69,6 +80,9 @@ def test_redis_killed_under_load_costs_time_and_nothing_else(town: Town) -> None
 @pytest.mark.parametrize("town", ["everysec"], indirect=True)
 def test_a_redis_that_lost_its_last_writes_hears_from_the_workers_what_was_done(town: Town) -> None:
     """Turns, answers and messages of the last second are gone: keepers assert turns and write outcomes again."""
+    town.account(
+        "voiso", timeout_s="2", lost_call_s="4"
+    )  # a quiet time in which busy keepers get their word in
     workers = [town.worker("w1"), town.worker("w2")]
     fleet = town.fleet()
     jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(15_000)) for campaign in (1, 2, 3)]
@@ -82,7 +96,7 @@ def test_a_redis_that_lost_its_last_writes_hears_from_the_workers_what_was_done(
         os.truncate(log_of(town.redis), size)
         began = time.time()
         town.redis.start()
-        until(lambda: [call for call in calls(town, since=known) if call["wall"] > began + LOST_CALL_S])
+        first_call(town, known, began)
 
     all_arrived(town, *jobs)
     assert all(worker.running for worker in workers)

@@ -32,6 +32,7 @@ def test_a_worker_told_to_end_keeps_the_answers_of_its_calls(town: Town) -> None
     assert town.sandbox.verify()["doubled"] == 0
 
 
+@pytest.mark.slow
 def test_workers_replaced_one_after_another_under_load_lose_and_repeat_nothing(town: Town) -> None:
     workers = [town.worker("w1"), town.worker("w2")]
     fleet = town.fleet()

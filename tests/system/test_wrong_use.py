@@ -1,5 +1,7 @@
 """What users of a Fleet get wrong, or what goes wrong under them: one clear error, and nothing accepted is lost."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,13 +19,13 @@ from tests.system.conftest import Town, until
 from tests.system.judge import all_arrived, batches, calls, leads, producer, rules_kept
 
 
-class SourceFailed(Exception):
+class SourceError(Exception):
     pass
 
 
 def broken_off(n: int) -> Iterator[dict[str, object]]:
     yield from leads(n)
-    raise SourceFailed
+    raise SourceError
 
 
 def test_what_does_not_exist_is_refused_with_what_does(town: Town) -> None:
@@ -74,7 +76,7 @@ def test_rows_that_break_off_leave_a_job_that_the_same_key_completes(town: Town)
     campaign = town.fleet().campaign("voiso/1")
     with pytest.raises(ImportInterrupted) as interrupted:
         campaign.import_leads(broken_off(2345), idempotency_key="monday")
-    assert isinstance(interrupted.value.__cause__, SourceFailed)
+    assert isinstance(interrupted.value.__cause__, SourceError)
     assert interrupted.value.rows_taken == 2345
     open_job = town.fleet().job(interrupted.value.job_id)
     until(lambda: open_job.progress().get("created") == 2345)
@@ -140,9 +142,48 @@ def test_redis_away_during_an_import_is_told_and_what_was_stored_is_kept(town: T
     assert rules_kept(town)["doubled"] == 0
 
 
+ENDLESS = """
+import sys
+from leadlane import Fleet
+
+def rows():
+    yield from ({"phone_number": f"+1212555{i:04d}"} for i in range(1, 3500))
+    sys.stdin.read()
+
+Fleet().campaign("voiso/1").import_leads(rows(), idempotency_key="monday")
+"""
+
+
+def test_a_killed_producer_leaves_what_it_stored_and_its_key_to_the_next(town: Town) -> None:
+    producing = subprocess.Popen([sys.executable, "-c", ENDLESS], env=town.env, stdin=subprocess.PIPE)
+    try:
+        (job_id,) = until(
+            lambda: [
+                job for job in town.client.zrange("leadlane:jobs", 0, -1) if len(batches(town, job)) == 3
+            ]
+        )
+    finally:
+        producing.kill()
+        producing.communicate()
+    town.worker()
+    campaign = town.fleet().campaign("voiso/1")
+    until(lambda: town.fleet().job(job_id).progress().get("created") == 3000)
+    rows = [{"phone_number": f"+1212555{i:04d}"} for i in range(1, 5000)]
+    with pytest.raises(WrongUse, match="another producer is at work with this key"):
+        campaign.import_leads(rows, idempotency_key="monday")
+    minute_ago = int(town.client.hget(f"leadlane:job:{job_id}", "seen") or 0) - 61_000  # type: ignore[arg-type]
+    town.client.hset(f"leadlane:job:{job_id}", "seen", minute_ago)
+    job = campaign.import_leads(rows, idempotency_key="monday")
+    assert job.id == job_id
+    all_arrived(town, job)
+    assert rules_kept(town)["doubled"] == 0
+
+
 def test_waiting_without_a_worker_says_why(town: Town) -> None:
     job = town.fleet().campaign("voiso/1").import_leads(leads(10))
-    with pytest.raises(TimeoutError, match=f"job {job.id}: 10 leads are still waiting; blocked by: no worker is alive"):
+    with pytest.raises(
+        TimeoutError, match=f"job {job.id}: 10 leads are still waiting; blocked by: no worker is alive"
+    ):
         job.wait(timeout=0.1)
     worker = town.worker()
     all_arrived(town, job)

@@ -151,6 +151,11 @@ class World:
         self._boot()
         self.start_worker()
 
+    def have_had_turns(self, turns: int) -> None:
+        """The lanes are not new: so many turns were had before."""
+        for lane in LANES:
+            self.client.hset(f"P:lane:{lane}", "turns", turns)
+
     # Time ------------------------------------------------------------------------------------------
 
     def now(self) -> int:
@@ -166,6 +171,12 @@ class World:
                 if not run.frozen and self.now() > patience:
                     self.leave(run, "silence")
             self.beat()
+
+    def pass_to_next_moment(self) -> None:
+        """Time passes until the next thing is due, to the ms, or for two seconds."""
+        now = self.now() + self.skew
+        moments = [*self.seen.scores("accounts").values(), *self.seen.scores("timers").values()]
+        self.pass_time(int(min([at - now for at in moments if at > now] + [2_000])))
 
     def _shift(self, ms: int) -> None:
         self.offset += ms
@@ -394,7 +405,7 @@ class World:
         free = not CAPS[batch.account] or not self.seen.members("flight", batch.account)
         held = {"hold", f"hold:{batch.op}", "probe"} & account.keys() or "hold" in lane
         cools = float(account.get("cool", 0)) > self.now() + self.skew - BLUR
-        quiet = self.now() < self.quiet_until + BLUR
+        quiet = self._quiet()
         late = self._blurred(batch) or self._expired(batch)
         called = self.seen.state(batch.id) == "called"
         return called and free and not (held or cools or quiet or late or RATES[batch.account])
@@ -545,6 +556,16 @@ class World:
             self.batches[name].has_result = True
         return own
 
+    def work(self) -> None:
+        """What a fleet does on a good day: all calls are made, answered and come again."""
+        self.dispatch()
+        for run in [run for run in self.runs if not run.frozen]:
+            self.begin(run)
+            self.leave(run, "ok")
+        while self.queue and self.free_worker():
+            if run := self.deliver(0):
+                self.leave(run, "ok")
+
     # Dispatchers and servers -----------------------------------------------------------------------
 
     def dispatch(self, *, finisher_dies: bool = False) -> None:
@@ -576,9 +597,12 @@ class World:
         held = {"hold", f"hold:{head.op}", "probe"} & account.keys() or "hold" in fields
         cools = float(account.get("cool", 0)) > self.now() + self.skew - BLUR
         later = max(float(fields.get("next", 0)) - self.skew, head.not_before) > self.now() - BLUR
-        quiet = self.now() < self.quiet_until + BLUR
+        quiet = self._quiet()
         slots = len(self.seen.called) < self.seen.number("sum", "slots", "turns")
         return slots and not (held or cools or later or quiet or RATES[head.account] or CAPS[head.account])
+
+    def _quiet(self) -> bool:
+        return self.now() + self.skew < self.seen.number("quiet", "clock") + BLUR
 
     def _boot(self) -> None:
         self.servers += 1
@@ -689,11 +713,12 @@ class World:
         for run in self.runs:
             run.frozen = False
         self.start_worker()
-        for _ in range(200):
-            self._fair_second()
+        for _ in range(500):
+            self._release_lanes()
+            self.work()
             if all(self.seen.state(name) in ENDED for name in self.batches) and not self.seen.finish:
                 break
-            self.pass_time(1_000)
+            self.pass_to_next_moment()
         stuck = {name: fields for name, fields in self.seen.tickets.items() if fields["state"] not in ENDED}
         assert not stuck, stuck
         assert not self.seen.finish
@@ -702,17 +727,10 @@ class World:
         for job in {batch.job for batch in self.batches.values()}:
             self.seal(job)
 
-    def _fair_second(self) -> None:
+    def _release_lanes(self) -> None:
         for lane in LANES:
             if "hold" in self.seen.hash("lane", lane):
                 self.hold("lane", lane, "", "")
-        self.dispatch()
-        for run in list(self.runs):
-            self.begin(run)
-            self.leave(run, "ok")
-        while self.queue and self.free_worker():
-            if run := self.deliver(0):
-                self.leave(run, "ok")
 
 
 def _essence(snapshot: Snapshot) -> tuple[Any, ...]:

@@ -163,7 +163,7 @@ def _lane_is_where_its_state_says(now: Snapshot, lane: str) -> str | None:
     called = now.of_lane(lane, "called")
     assert called == {name for name in now.called if now.tickets[name]["lane"] == lane}
     assert len(called) == (state == "called")
-    assert bool(aboard) == (state == "held")
+    assert state == "held" or not aboard
     due = [
         key.split(":")[2]
         for key in now.keys

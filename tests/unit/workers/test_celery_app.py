@@ -84,10 +84,11 @@ def test_a_task_goes_to_the_queue_of_its_kind(app: Celery, task: str, queue: str
     assert route.get("queue", app.amqp.default_queue).name == queue
 
 
-def test_there_are_four_queues_and_no_other_is_made(app: Celery) -> None:
+def test_of_all_queues_that_are_published_to_four_are_consumed(app: Celery) -> None:
+    """Links and chords may name queues of other services."""
     assert tuple(app.amqp.queues) == QUEUES == ("control", "turns", "intake", "celery")
-    with pytest.raises(KeyError):
-        app.amqp.queues["cotnrol"]
+    assert app.amqp.queues["reports"].name == "reports"
+    assert tuple(app.amqp.queues.consume_from) == QUEUES
 
 
 def test_queues_are_served_in_order_however_they_were_named(app: Celery) -> None:
