@@ -72,7 +72,9 @@ class LaneTask(SafeTask):
         fields = engine.patiently(lambda: engine.jobs.ticket(ticket))
         told = self.app.backend.get_state(ticket) in states.READY_STATES
         if told or fields.get("end") in finishing.REVOKED:
-            engine.patiently(lambda: finishing.write(self.app, engine.jobs, [ticket], hostname=self.request.hostname))
+            engine.patiently(
+                lambda: finishing.write(self.app, engine.jobs, [ticket], hostname=self.request.hostname)
+            )
             raise Ignore
         if has_links:
             links = engine.patiently(lambda: engine.jobs.links(ticket))

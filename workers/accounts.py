@@ -65,6 +65,11 @@ def gcra(rates: tuple[Rate, ...]) -> str:
     return ",".join(parts)
 
 
+def default_rates(provider: Provider) -> tuple[Rate, ...]:
+    """The limits that a provider's record assumes for an account that sets none."""
+    return tuple(Rate.parse(text) for text in provider.rates)
+
+
 def publish_facts(lanes: Lanes, settings: Settings) -> None:
     """Write the facts of all accounts of these settings, and what the lane scripts need of them."""
     longest = 0.0
@@ -74,7 +79,13 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
             if provider is None:
                 continue
             key = lanes.key("acct", account.name)
-            pipe.hset(key, mapping={"facts": json.dumps(_facts(account)), "gcra": gcra(account.rate)})
+            pipe.hset(
+                key,
+                mapping={
+                    "facts": json.dumps(_facts(account)),
+                    "gcra": gcra(account.rate or default_rates(provider)),
+                },
+            )
             pipe.hset(key, "flight", account.max_in_flight or 0)
             pipe.sadd(lanes.key("names"), account.name)
             longest = max(longest, account.lost_call_s + gap_s(account, provider))

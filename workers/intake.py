@@ -85,7 +85,9 @@ class Intake:
         self._seen = Seen()
         self._silent: set[str] = set()
 
-    def drafts(self, rows: Iterable[object], cuts: Mapping[int, int] = MappingProxyType({})) -> Iterator[Draft]:
+    def drafts(
+        self, rows: Iterable[object], cuts: Mapping[int, int] = MappingProxyType({})
+    ) -> Iterator[Draft]:
         """Full drafts, and the rest. What ``rows`` raises goes through, after the rest of what it gave.
 
         ``cuts`` has, by first row, the rows of batches that were stored before: those are cut as they were,
@@ -118,6 +120,8 @@ class Intake:
             draft.tell(f"+{row.digits}", "s", OPTED_OUT)
         elif self.operation_name == "import" and self._seen.again(row.digits):
             draft.tell(f"+{row.digits}", "d", TWIN)
+        elif reason := self.operation.refuses(row.lead):
+            draft.tell(f"+{row.digits}", "i", reason)
         else:
             self.uncarried.update(row.lead.keys() - self.operation.carries)
             wire = json.dumps(self.operation.wire(row.lead), ensure_ascii=False, separators=(",", ":"))
@@ -125,6 +129,8 @@ class Intake:
 
     def _opted_out(self, row: Clean) -> bool:
         """Whether the row, or one of the same number before it, says do_not_call."""
+        if "do_not_call" in self.operation.carries:
+            return False  # the dialer itself is to be told
         if row.lead.pop("do_not_call", False):
             self._silent.add(row.digits)
         return row.digits in self._silent
