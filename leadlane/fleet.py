@@ -119,10 +119,9 @@ class Campaign:
         idempotency_key: str | None = None,
         expires_in: float | None = None,
     ) -> Job:
-        """Take leads out of the campaign, found by their phone number: the job.
+        """Take leads out of the campaign: the job. Arguments and errors as for import_leads.
 
-        Args:
-            numbers: phone numbers, or dicts with ``phone_number``. The rest as for import_leads.
+        ``numbers`` are phone numbers, or dicts with ``phone_number``.
         """
         rows = (number if isinstance(number, Mapping) else {"phone_number": number} for number in numbers)
         return self._send("remove", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
@@ -131,5 +130,5 @@ class Campaign:
         self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None
     ) -> Job:
         command = load_lead_command({"campaign": self.address, "leads": [], **options})
-        self._facts.operation(operation)
+        self._facts.check(operation, command.on_duplicate)
         return Job(self._producer.jobs, self._producer.send(self._facts, operation, rows, command, key))

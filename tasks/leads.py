@@ -39,6 +39,7 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
     """
     engine, own = self.engine, str(self.request.id)
     facts = read_facts(engine.lanes, command.campaign.account)
+    facts.check(operation, command.on_duplicate)
     campaign = canonical(facts, command.campaign)
     intake = Intake(facts, operation)
     drafts = list(intake.drafts(command.leads or [])) or [intake.empty()]

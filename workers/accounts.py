@@ -45,6 +45,12 @@ class Facts:
         except KeyError:
             raise UnsupportedOperation(self.name, name, sorted(self.dialer.operations)) from None
 
+    def check(self, operation: str, on_duplicate: str = "keep") -> None:
+        """Raises UnsupportedOperation if the dialer cannot do this, or not update what an import finds there."""
+        self.operation(operation)
+        if on_duplicate == "update":
+            self.operation("update")
+
     def lane(self, campaign: str, kind: str = "leads") -> str:
         """The lane of a campaign: accounts with keys to the same contact centre share it."""
         return f"{kind}/{self.provider}/{urlsplit(self.base_url).netloc}/{campaign}"

@@ -34,15 +34,12 @@ class LeadIds:
             pipe.execute()
 
     def find(self, account: str, campaign: str, number: str) -> str:
-        """The newest id of a number; raises LookupError if none is known."""
+        """The newest id of a number; '' if none is known."""
         with self._lanes.client.pipeline(transaction=False) as pipe:
             for name in self._names(account, campaign):
                 pipe.hget(name, self._hidden(number))
-            found = next((value for value in pipe.execute() if value), None)
-        if found is None:
-            raise LookupError("no id is known for this number")
-        text: str = found.decode()
-        return text
+            found: bytes = next(filter(None, pipe.execute()), b"")
+        return found.decode()
 
     def _names(self, account: str, campaign: str) -> Iterator[str]:
         """The hashes to look into, newest first."""

@@ -149,7 +149,7 @@ class _Conduct:
                 one.mark_lost(operation)
                 one.choose(most)
             if not one.sent:
-                moves.append(Move(one, "done"))
+                moves.append(verdicts.go_on(one, one.search))
             elif worn_out := self._worn_out(one):
                 moves.append(Move(one, "dead", worn_out))
             else:

@@ -109,7 +109,7 @@ def silence(
         for one in aboard:
             one.mark_lost(operation)
     return Verdict(
-        [_again(one, reason, cost=1, dice=dice) for one in aboard],
+        [again(one, reason, cost=1, dice=dice) for one in aboard],
         "failed",
         reason,
         lost=left,
@@ -133,27 +133,27 @@ def answered(
         return _accepted(aboard, carried, provider, operation, answer, patient=patient)
     words = unquoted(provider.problem(answer.body), carried) or f"HTTP {answer.status}"
     if means is Meaning.REFUSED and any(closed in words for closed in provider.closed_words):
-        moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, words, dice=lambda: 0.0) for one in aboard]
         return Verdict(moves, hold=words)
     if means is Meaning.REFUSED:
         return Verdict(_refused(aboard, carried, provider, answer, words))
     if means is Meaning.CONFLICT:
         conflicts = max(one.row.number("conflicts") for one in aboard)
-        moves = [_again(one, words, conflicts=conflicts + 1, dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, words, conflicts=conflicts + 1, dice=lambda: 0.0) for one in aboard]
         return Verdict(moves, rest_s=full_jitter(conflicts, dice=dice), look=conflicts + 1 >= LOOK_AFTER)
     if means is Meaning.THROTTLED:
-        moves = [_again(one, "rate limited by the dialer", dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, "rate limited by the dialer", dice=lambda: 0.0) for one in aboard]
         return Verdict(moves, "throttled", "rate limited", retry_after_s=answer.retry_after_s)
     if means is Meaning.FAILED:
         for one in aboard:
             # A 503 says that nothing was done; where sending again is harmless, we need not believe it.
             one.mark_lost(operation, believed=answer.status == 503)
-        moves = [_again(one, words, cost=1, dice=dice) for one in aboard]
+        moves = [again(one, words, cost=1, dice=dice) for one in aboard]
         return Verdict(
             moves, "failed", words, lost=answer.status in STILL_RUNNING, retry_after_s=answer.retry_after_s
         )
     if means in (Meaning.UNAUTHORIZED, Meaning.FORBIDDEN):
-        moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, words, dice=lambda: 0.0) for one in aboard]
         signal: Literal["hold", "hold_op"] = "hold" if means is Meaning.UNAUTHORIZED else "hold_op"
         return Verdict(moves, signal, f"{answer.status}: {words}")
     reason = f"{answer.status}: {words}"
@@ -208,7 +208,7 @@ def _after_pass(one: Aboard) -> Move:
     one.reject(step.rejected, step.words)
     # Settling some of many is progress, no attempt that failed.
     moved = any(one.codes[p] not in PENDING for p in one.sent)
-    return _go_on(one, step.search, cost=0 if one.search or (moved and one.pending) else 1)
+    return go_on(one, step.search, cost=0 if one.search or (moved and one.pending) else 1)
 
 
 def _refused(
@@ -221,15 +221,15 @@ def _refused(
     if named:
         for index, problem in named.items():
             one.reject([carried.places[index][1]], unquoted(problem, carried))
-        return [_go_on(one, one.search)]
+        return [go_on(one, one.search)]
     step = search.after_refusal(one.search, one.sent, words)
     one.reject(step.rejected, step.words)
     if step.dead:
         return [Move(one, "dead", f"{step.dead}: {words}")]
-    return [_go_on(one, step.search)]
+    return [go_on(one, step.search)]
 
 
-def _go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
+def go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
     """Done, or once more: with the search, as an update of duplicates, or for numbers left out of the answer."""
     if one.to_updates():
         return Move(one, "again", "duplicates are to be updated", operation="update")
@@ -249,7 +249,8 @@ def _go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
     return Move(one, "again", "not all leads have an outcome yet", cost=cost, search=state, behind=behind)
 
 
-def _again(one: Aboard, reason: str, *, dice: Callable[[], float], cost: int = 0, conflicts: int = 0) -> Move:
+def again(one: Aboard, reason: str, *, dice: Callable[[], float], cost: int = 0, conflicts: int = 0) -> Move:
+    """Once more; an attempt that counts as failed waits with backoff first."""
     wait = full_jitter(one.row.number("attempts"), dice=dice) if cost else 0.0
     return Move(one, "again", reason, cost=cost, wait_s=wait, search=one.search, conflicts=conflicts)
 

@@ -61,8 +61,9 @@ class Sandbox:
             wall=wall,
             sleep=sleep,
         )
-        control = Mount("/_sandbox", routes=Control(self).routes())
-        self.app = Starlette(routes=[control, Mount("/", app=stage)])
+        self.app = Starlette(routes=[Mount("/_sandbox", routes=Control(self).routes())])
+        # Not a mount at /: its pattern knows no line breaks, and a path may hold one.
+        self.app.router.default = stage
 
     def dialer(self, name: str) -> Dialer:
         """The dialer of that name; ValueError names those there are."""

@@ -317,7 +317,8 @@ class Voicery(Api):
 
 def _invalid(errors: Mapping[str, Sequence[str]]) -> RefusedError:
     first, *others = [words for said in errors.values() for words in said]
-    more = f" (and {len(others)} more error{'s'[: len(others) - 1]})" if others else ""
+    noun = "error" if len(others) == 1 else "errors"
+    more = f" (and {len(others)} more {noun})" if others else ""
     return RefusedError(422, {"message": first + more, "errors": errors})
 
 

@@ -52,8 +52,16 @@ class Stand:
     def get(self, path: str) -> Any:
         return self.send("GET", f"/_sandbox/{path}").json()
 
-    def verdict(self, campaign: int = 3) -> dict[str, Any]:
-        found: dict[str, Any] = self.get("verify")["campaigns"][f"voiso/{campaign}"]
+    def alter(self, dialer: str, campaign: str, **wanted: Any) -> None:
+        body = {"dialer": dialer, "campaign": campaign, **wanted}
+        assert self.send("POST", "/_sandbox/campaign", body).status_code == 200
+
+    def verdict(self, campaign: int | str = 3, dialer: str = "voiso") -> dict[str, Any]:
+        found: dict[str, Any] = self.get("verify")["campaigns"][f"{dialer}/{campaign}"]
+        return found
+
+    def leads(self, campaign: int | str, dialer: str) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.get(f"leads?campaign={campaign}&dialer={dialer}")["leads"]
         return found
 
 
