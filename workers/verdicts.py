@@ -239,8 +239,7 @@ def go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
         return Move(
             one,
             "again",
-            "the dialer does not know all leads yet",
-            cost=cost,
+            "the dialer does not know all leads yet",  # no attempt that failed; it ends by its own time
             wait_s=ASK_LATER_S,
             search=state,
         )

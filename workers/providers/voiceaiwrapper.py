@@ -35,8 +35,8 @@ def _read_results(operation: wire.Operation) -> Callable[[Any, Sequence[str]], R
         if results is None:
             raise ValueError("the answer has no results")
         by_number = {sent[index]: result for index, result in results.items()}
-        # An add is queued: a lead that is not found may still come. A removal of none is done.
-        late = {n: r for n, r in by_number.items() if r.not_found and operation != "remove"}
+        # An add is queued: a lead that is not found may still come, also one that is to be removed.
+        late = {n: r for n, r in by_number.items() if r.not_found}
         return Reading(
             codes={n: CODE_OF[r.outcome] for n, r in by_number.items() if n not in late},
             words={n: r.words for n, r in by_number.items() if r.words and operation != "remove"},
