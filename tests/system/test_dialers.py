@@ -174,3 +174,21 @@ def test_lost_answers_and_a_killed_worker_double_nothing(town: Town, provider: s
         uncertain = {row["phone_number"] for row in batch.report() if row["outcome"] == "uncertain"}
         assert len(uncertain) == progress.get("uncertain", 0)
     nothing_left_over(town)
+
+
+def test_update_and_remove_from_the_command_line(town: Town) -> None:
+    town.worker()
+    send(town, "dialnexa", "import", leads(5, name="Ada Low"))
+    file = "phone_number,name,do_not_call\n" + "".join(f"{number(i)},Bob High,true\n" for i in range(1, 4))
+    # No field for opt-outs there: who asked not to be called is not updated, but may be removed.
+    updated = town.run("update", "-", "-c", "dialnexa/cmp_3", "--wait", stdin=file.replace(",true", ","))
+    assert updated.returncode == 0, updated.stderr
+    removed = town.run("remove", "-", "-c", "dialnexa/cmp_3", "--wait", "--json", stdin=file)
+    assert removed.returncode == 0, removed.stderr
+    assert '"removed": 3' in removed.stdout
+    assert "cannot carry" not in removed.stderr
+    assert len(held(town, "dialnexa")) == 2
+    refused = town.run("remove", "-", "-c", "voiso/3", stdin=file)
+    assert refused.returncode == 2
+    assert "'voiso'" in refused.stderr
+    assert "'remove'" in refused.stderr

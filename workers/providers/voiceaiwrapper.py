@@ -93,7 +93,12 @@ VOICEAIWRAPPER = Provider(
             unreadable="a",
         ),
         "update": _bulk(
-            "update", "PATCH", "update/bulk", "bulk-update", resend_safe=always, read=_read_results("update")
+            "update",
+            "PATCH",
+            "update/bulk",
+            "bulk-update-in-voice-campaign",
+            resend_safe=always,
+            read=_read_results("update"),
         ),
         "remove": _bulk(
             "remove",
