@@ -29,7 +29,10 @@ def _read(body: Any, _sent: Sequence[str]) -> Reading:
 
 
 def _duplicate(status: int, body: Any) -> str:
-    return "d" if 400 <= status < 500 and wire.is_duplicate(body) else ""
+    """A contact whose number is there already is no duplicate of the lead, which was not taken."""
+    errors = body.get("errors") if isinstance(body, dict) else None
+    about_another = isinstance(errors, dict) and bool(errors) and "phone_number" not in errors
+    return "d" if 400 <= status < 500 and not about_another and wire.is_duplicate(body) else ""
 
 
 VOICERY = Provider(
