@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -90,7 +90,11 @@ class Campaign:
             UnsupportedOperation, WrongUse: nothing more was stored.
             Unreachable: Redis is away; batches stored before are kept.
         """
-        options: dict[str, object] = {"priority": priority, "on_duplicate": on_duplicate, "expires_in": expires_in}
+        options: dict[str, object] = {
+            "priority": priority,
+            "on_duplicate": on_duplicate,
+            "expires_in": expires_in,
+        }
         return self._send("import", rows, options, idempotency_key)
 
     def update_leads(
@@ -107,9 +111,24 @@ class Campaign:
         """
         return self._send("update", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
 
+    def remove_leads(
+        self,
+        numbers: Iterable[object],
+        *,
+        priority: Priority = "normal",
+        idempotency_key: str | None = None,
+        expires_in: float | None = None,
+    ) -> Job:
+        """Take leads out of the campaign: the job. Arguments and errors as for import_leads.
+
+        ``numbers`` are phone numbers, or dicts with ``phone_number``.
+        """
+        rows = (number if isinstance(number, Mapping) else {"phone_number": number} for number in numbers)
+        return self._send("remove", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
+
     def _send(
         self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None
     ) -> Job:
         command = load_lead_command({"campaign": self.address, "leads": [], **options})
-        self._facts.operation(operation)
+        self._facts.check(operation, command.on_duplicate)
         return Job(self._producer.jobs, self._producer.send(self._facts, operation, rows, command, key))

@@ -79,7 +79,9 @@ class Producer:
         with self._renewed(job):
             try:
                 rows_of = reaching_redis(lambda: self.jobs.rows_of(list(stored.values())))
-                for draft in intake.drafts(rows, {start: rows_of[ticket] for start, ticket in stored.items()}):
+                for draft in intake.drafts(
+                    rows, {start: rows_of[ticket] for start, ticket in stored.items()}
+                ):
                     submit(draft)
                 reaching_redis(lambda: self._close(job, intake))
             except LeadlaneError as exc:

@@ -1,4 +1,4 @@
-"""Lead batches: ``leadlane.leads.import`` and ``leadlane.leads.update``."""
+"""Lead batches: ``leadlane.leads.import``, ``.update`` and ``.remove``."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
     """
     engine, own = self.engine, str(self.request.id)
     facts = read_facts(engine.lanes, command.campaign.account)
+    facts.check(operation, command.on_duplicate)
     campaign = canonical(facts, command.campaign)
     intake = Intake(facts, operation)
     drafts = list(intake.drafts(command.leads or [])) or [intake.empty()]
@@ -81,7 +82,13 @@ def update_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str
     return push(self, "update", kwargs)
 
 
+def remove_leads(self: LaneTask, *_: object, **kwargs: object) -> Mapping[str, object]:
+    """Remove one batch of leads. One positional value, a chain's, is ignored."""
+    return push(self, "remove", kwargs)
+
+
 TASKS = (
     TaskBody("leadlane.leads.import", import_leads, LaneTask),
     TaskBody("leadlane.leads.update", update_leads, LaneTask),
+    TaskBody("leadlane.leads.remove", remove_leads, LaneTask),
 )

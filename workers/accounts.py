@@ -45,6 +45,12 @@ class Facts:
         except KeyError:
             raise UnsupportedOperation(self.name, name, sorted(self.dialer.operations)) from None
 
+    def check(self, operation: str, on_duplicate: str = "keep") -> None:
+        """Raises UnsupportedOperation if the dialer cannot do this, or not update what an import finds there."""
+        self.operation(operation)
+        if on_duplicate == "update":
+            self.operation("update")
+
     def lane(self, campaign: str, kind: str = "leads") -> str:
         """The lane of a campaign: accounts with keys to the same contact centre share it."""
         return f"{kind}/{self.provider}/{urlsplit(self.base_url).netloc}/{campaign}"
@@ -65,6 +71,11 @@ def gcra(rates: tuple[Rate, ...]) -> str:
     return ",".join(parts)
 
 
+def default_rates(provider: Provider) -> tuple[Rate, ...]:
+    """The limits that a provider's record assumes for an account that sets none."""
+    return tuple(Rate.parse(text) for text in provider.rates)
+
+
 def publish_facts(lanes: Lanes, settings: Settings) -> None:
     """Write the facts of all accounts of these settings, and what the lane scripts need of them."""
     longest = 0.0
@@ -74,7 +85,13 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
             if provider is None:
                 continue
             key = lanes.key("acct", account.name)
-            pipe.hset(key, mapping={"facts": json.dumps(_facts(account)), "gcra": gcra(account.rate)})
+            pipe.hset(
+                key,
+                mapping={
+                    "facts": json.dumps(_facts(account)),
+                    "gcra": gcra(account.rate or default_rates(provider)),
+                },
+            )
             pipe.hset(key, "flight", account.max_in_flight or 0)
             pipe.sadd(lanes.key("names"), account.name)
             longest = max(longest, account.lost_call_s + gap_s(account, provider))

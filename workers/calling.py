@@ -20,7 +20,7 @@ CALL_HEADER = "leadlane_call"
 """Message header with the number of the call, so that a lost one is told from a slow one."""
 LINKS_HEADER = "leadlane_links"
 """Message header of a task whose links lie with its payload."""
-TASK_OF = {"import": "leadlane.leads.import", "update": "leadlane.leads.update"}
+TASK_OF = {name: f"leadlane.leads.{name}" for name in ("import", "update", "remove")}
 
 
 def publish(app: Celery, call: Call) -> None:

@@ -15,6 +15,7 @@ from leadlane.schemas.settings import Account, Settings
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
+from leadlane.workers.lead_ids import LeadIds
 from leadlane.workers.providers import PROVIDERS, Provider
 from leadlane.workers.transport import Transport
 
@@ -35,6 +36,7 @@ class Engine:
     jobs: Jobs
     transport: Transport
     keeper: Keeper
+    lead_ids: LeadIds
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]]], None]

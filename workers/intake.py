@@ -120,13 +120,18 @@ class Intake:
             draft.tell(f"+{row.digits}", "s", OPTED_OUT)
         elif self.operation_name == "import" and self._seen.again(row.digits):
             draft.tell(f"+{row.digits}", "d", TWIN)
+        elif reason := self.operation.refuses(row.lead):
+            draft.tell(f"+{row.digits}", "i", reason)
         else:
-            self.uncarried.update(row.lead.keys() - self.operation.carries)
+            if self.operation_name != "remove":
+                self.uncarried.update(row.lead.keys() - self.operation.carries)
             wire = json.dumps(self.operation.wire(row.lead), ensure_ascii=False, separators=(",", ":"))
             draft.take(row.digits, wire)
 
     def _opted_out(self, row: Clean) -> bool:
         """Whether the row, or one of the same number before it, says do_not_call."""
+        if "do_not_call" in self.operation.carries or self.operation_name == "remove":
+            return False  # the dialer itself is to be told, or the lead goes from it anyway
         if row.lead.pop("do_not_call", False):
             self._silent.add(row.digits)
         return row.digits in self._silent

@@ -24,7 +24,7 @@ ROW_FIELDS = (
 )  # fmt: skip
 SCRIPTS = (
     "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
-    "submit",
+    "slice", "submit",
 )  # fmt: skip
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
@@ -210,6 +210,20 @@ class Lanes:
         if word == "granted":
             return Entry("granted", rest[0].decode(), int(rest[1]), tuple(_row(raw) for raw in rest[2:]))
         return Entry(word, detail=rest[0].decode() if rest and rest[0] else "")
+
+    def slice(
+        self,
+        lane: str,
+        ticket: str,
+        token: str,
+        *,
+        ended: int = -1,
+        code: str = "",
+        why: str = "",
+        begins: int = -1,
+    ) -> int:
+        """Record the call of one lead and let the next begin: 0, ms to wait, or -1 if the turn is over."""
+        return int(self._run("slice", lane, ticket, token, ended, code, why, begins))
 
     def leave(self, document: Mapping[str, Any]) -> Left:
         """End a turn: the document is described in ``leave.lua``."""

@@ -30,6 +30,7 @@ class Aboard:
     search: Search | None
     sent: tuple[int, ...] = ()
     why: dict[str, str] = field(default_factory=dict)
+    ask_later: bool = False
 
     @classmethod
     def of(cls, row: Row) -> Aboard:
@@ -57,18 +58,23 @@ class Aboard:
             wires = [operation.adapt(wire) if wire else "" for wire in self.batch.wires]
             self.batch = payloads.Batch(self.batch.start, operation_name, self.batch.numbers, wires)
 
-    def choose(self) -> None:
-        """Settle which rows this turn sends."""
-        self.sent = to_send(self.search, self.pending) if self.search else self.pending
+    def choose(self, most: int) -> None:
+        """Settle which rows this turn sends: at most so many in its call."""
+        self.sent = (to_send(self.search, self.pending) if self.search else self.pending)[:most]
 
-    def mark_lost(self, operation: Operation) -> None:
-        """An attempt with the chosen rows got no answer."""
+    def mark_lost(self, operation: Operation, *, believed: bool = False) -> None:
+        """An attempt with the chosen rows got no answer; ``believed`` if one came that says it did nothing."""
         for p in self.sent:
-            if operation.resend_safe:
+            if operation.resend_safe(self.batch.wires[p]):
                 self.codes[p] = LEFT_OUT if self.codes[p] == LEFT_OUT else ANSWER_LOST
-            else:
+            elif not believed:
                 self.codes[p] = "?"
                 self.why["?"] = LOST_WORDS
+
+    def settle_unanswered(self, operation: Operation) -> None:
+        """Rows whose own call was begun and never answered, where each row has a call of its own."""
+        self.sent = tuple(p for p, code in enumerate(self.codes) if code == ANSWER_LOST)
+        self.mark_lost(operation)
 
     def settle(self, position: int, code: str) -> None:
         """The answer gave this row a code; '' if it named it nowhere."""
@@ -126,12 +132,25 @@ def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
     return Manifest([one.batch.wires[p] for one, p in places], places, chosen)
 
 
-def settle_all(aboard: Sequence[Aboard], carried: Manifest, reading: Reading) -> None:
-    """Give each row that was sent the code that the answer has for its number."""
+def settle_all(
+    aboard: Sequence[Aboard], carried: Manifest, reading: Reading, *, patient: bool = True
+) -> None:
+    """Give each row that was sent the code that the answer has for its number.
+
+    A lead that the dialer does not know yet stays pending while we are ``patient``.
+    """
     for one in aboard:
         for p in one.sent:
             number = one.batch.numbers[p]
-            code = reading.all or reading.codes.get(number, "")
+            if number in reading.later:
+                if patient:
+                    one.ask_later = True
+                    continue
+                code = reading.later[number]
+            else:
+                code = reading.all or reading.codes.get(number, "")
+            if words := reading.words.get(number):
+                one.why[str(p)] = words
             if carried.by_number[number] != (one, p) and code == "c":
                 code = "d"  # its twin was created
                 one.why.setdefault(str(p), TWIN_WORDS)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 VERSION = b"\x01"
 LEVEL = 6
+MOST_ROWS = 2000
+"""Rows of a batch: leads to send, and as many again that are only told of."""
 
 
 class PayloadUnreadableError(ValueError):

@@ -13,7 +13,7 @@ import structlog
 from celery import Celery, bootsteps, signals
 from kombu.exceptions import ChannelError, OperationalError
 
-from leadlane.schemas.settings import Settings, resolve_key
+from leadlane.schemas.settings import Settings, resolve_key, resolve_reference
 from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import connect
@@ -23,6 +23,8 @@ from leadlane.workers.faults import OUTAGES
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
+from leadlane.workers.lead_ids import LeadIds
+from leadlane.workers.providers import PROVIDERS
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -131,6 +133,7 @@ def build_engine(
         jobs=jobs,
         transport=Transport(),
         keeper=keeper,
+        lead_ids=LeadIds(lanes, hash_key(settings)),
         keys=keys,
         publish=publish,
         finish=finish_riders,
@@ -138,6 +141,18 @@ def build_engine(
         stopping=stopping,
     )
     return engine, dispatcher
+
+
+def hash_key(settings: Settings) -> bytes:
+    """The key of hashes of numbers; raises SettingsError where an account needs one and there is none."""
+    needed = [
+        account
+        for account in settings.accounts.values()
+        if any(operation.by_id for operation in PROVIDERS[account.provider].operations.values())
+    ]
+    if not needed:
+        return b""
+    return resolve_reference(settings.hash_key_ref, "hash_key_ref", os.environ).encode()
 
 
 def publisher(app: Celery) -> Callable[[Call], None]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
 
 from leadlane.schemas.settings import Account
-from leadlane.workers import payloads, verdicts
+from leadlane.workers import payloads, slices, verdicts
 from leadlane.workers.accounts import NO_SETTINGS
 from leadlane.workers.answers import retry_after_s
 from leadlane.workers.engine import Engine, ShuttingDownError, gap_s
@@ -26,6 +27,9 @@ from leadlane.workers.verdicts import Move, Verdict
 log = structlog.get_logger(__name__)
 BUILDING_S = 30.0
 """What a turn may take beside its call: reading payloads, waiting for a look at the campaign."""
+
+UNKNOWN_S = 60.0
+"""For how long a lead that the dialer does not know may still come: it may be queued there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,10 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         log.error("account held", account=account_name, reason=NO_SETTINGS)
         return End("parked")
     provider = engine.provider(account)
+    operation = provider.operations[operation_name]
     gap = gap_s(account, provider)
+    lost_s = account.lost_call_s if provider.exclusive else 0.0
+    longest_s = account.timeout_s + BUILDING_S + (slices.SLICE_S if operation.leads_per_call == 1 else 0.0)
     token = uuid4().hex
     asked = time.monotonic()
     entry = engine.patiently(
@@ -61,10 +68,10 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
             token,
             number=number,
             lease_ms=int(engine.settings.lease_s * 1000),
-            turn_ms=int((account.timeout_s + BUILDING_S) * 1000),
-            lost_ms=int(account.lost_call_s * 1000),
+            turn_ms=int(longest_s * 1000),
+            lost_ms=int(lost_s * 1000),
             gap_ms=int(gap * 1000),
-            room=provider.operations[operation_name].leads_per_call,
+            room=operation.leads_per_call if operation.leads_per_call > 1 else 0,
         )
     )
     if entry.verdict != "granted":
@@ -75,8 +82,8 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         account=account_name,
         group="leads",
         tickets=tuple(row.ticket for row in entry.rows),
-        deadline=asked + account.timeout_s + BUILDING_S,
-        lost_call_s=account.lost_call_s + gap,
+        deadline=asked + longest_s,
+        lost_call_s=lost_s + gap,
         lease_until=asked + engine.settings.lease_s,
         call_began=asked,
     )
@@ -109,7 +116,8 @@ class _Conduct:
         operation = self.provider.operations[operation_name]
         aboard, moves = self._board(operation)
         if aboard:
-            verdict = self._call(aboard, operation, operation_name)
+            send = self._slice if operation.leads_per_call == 1 else self._call
+            verdict = send(aboard, operation, operation_name)
             verdict.moves.extend(moves)
         else:
             verdict = Verdict(moves, "none", called=False)
@@ -124,6 +132,7 @@ class _Conduct:
         """The batches that have something to send, and the moves of those that have not."""
         aboard: list[Aboard] = []
         moves: list[Move] = []
+        most = operation.leads_per_call if operation.leads_per_call > 1 else payloads.MOST_ROWS
         for row in self.entry.rows:
             try:
                 one = Aboard.of(row)
@@ -132,12 +141,15 @@ class _Conduct:
                 moves.append(Move(Aboard(row, nothing, list(row.codes), None), "dead", "payload_lost"))
                 continue
             one.adapt(row.fields["op"], operation)
-            one.choose()
-            if row.fields.get("lost"):
+            one.choose(most)
+            if operation.leads_per_call == 1:
+                one.settle_unanswered(operation)
+                one.choose(most)
+            elif row.fields.get("lost"):
                 one.mark_lost(operation)
-                one.choose()
+                one.choose(most)
             if not one.sent:
-                moves.append(Move(one, "done"))
+                moves.append(verdicts.go_on(one, one.search))
             elif worn_out := self._worn_out(one):
                 moves.append(Move(one, "dead", worn_out))
             else:
@@ -161,7 +173,9 @@ class _Conduct:
         dice = self.engine.dice
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
-            answer = self._send(method, operation.path, operation.body(carried.wires))
+            answer = self._send(
+                method, self._path(operation.path), operation.body(carried.wires, self.campaign)
+            )
         except NoAnswer as silent:
             self.call_ended = time.monotonic()
             verdict = verdicts.silence(aboard, operation, silent.reason, left=silent.may_have_left, dice=dice)
@@ -171,23 +185,48 @@ class _Conduct:
         wait = retry_after_s(answer.headers.get("retry-after"), time.time())
         key = self.engine.keys[self.account.name].encode()  # a dialer may quote the one that it refuses
         decoded = verdicts.Answered(answer.status, verdicts.decode(answer.body.replace(key, b"[key]")), wait)
-        verdict = verdicts.answered(aboard, carried, self.provider, operation, decoded, dice=dice)
+        first = min((one.row.number("first") or self.entry.now_ms) for one in aboard)
+        patient = self.entry.now_ms - first < UNKNOWN_S * 1000
+        verdict = verdicts.answered(
+            aboard, carried, self.provider, operation, decoded, dice=dice, patient=patient
+        )
         if verdict.look:
             verdict.hold = self._look()
         return verdict
 
+    def _slice(self, aboard: list[Aboard], operation: Operation, _name: str) -> Verdict:
+        """Leads one by one, for dialers that take no more in a call."""
+        self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
+        key = self.engine.keys[self.account.name]
+        verdict = slices.Slice(
+            self.engine, self.turn, aboard[0], self.account, self.provider, operation, self.campaign, key
+        ).run()
+        if verdict.look:
+            verdict.hold = self._look()
+        self.call_ended = time.monotonic()
+        return verdict
+
+    @property
+    def campaign(self) -> str:
+        """The campaign's id at the dialer."""
+        return self.entry.rows[0].fields["campaign"]
+
+    def _path(self, template: str) -> str:
+        return template.format(campaign=quote(self.campaign, safe=""))
+
     def _send(self, method: str, path: str, body: bytes | None) -> Answer:
-        campaign = self.entry.rows[0].fields["campaign"]
         headers = self.provider.headers(self.engine.keys[self.account.name])
         if body is not None:
             headers["Content-Type"] = "application/json"
-        request = Request(method, self.account.base_url + path.format(campaign=campaign), headers, body)
+        request = Request(method, self.account.base_url + path, headers, body)
         return self.engine.transport.send(
             request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send
         )
 
     def _look(self) -> str:
         """Why the campaign takes no leads, by its own words; '' if it may again, or if nobody can say."""
+        if self.provider.look is None:
+            return ""
         wait_ms = self.engine.patiently(lambda: self.engine.lanes.admit(self.account.name))
         if 0 < wait_ms <= 2000:
             self.engine.sleep(wait_ms / 1000)
@@ -195,7 +234,7 @@ class _Conduct:
         if wait_ms:
             return ""
         try:
-            answer = self._send("GET", self.provider.look.path, None)
+            answer = self._send("GET", self._path(self.provider.look.path), None)
         except NoAnswer:
             return ""
         body = verdicts.decode(answer.body)
@@ -209,7 +248,7 @@ class _Conduct:
             rest_s = 0.0
             if verdict.called:
                 rest_s = self.call_ended + max(self.gap, verdict.rest_s) - now
-            if verdict.lost:
+            if verdict.lost and self.provider.exclusive:
                 rest_s = max(rest_s, began + self.account.lost_call_s + self.gap - now)
             document = verdicts.document(
                 verdict,

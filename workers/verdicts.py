@@ -11,14 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from leadlane.schemas.outcomes import PENDING
 from leadlane.workers import search
 from leadlane.workers.answers import STILL_RUNNING, Meaning, meaning
 from leadlane.workers.backoff import BASE_S, CAP_S, full_jitter
 from leadlane.workers.ledger import Aboard, Manifest, settle_all
 from leadlane.workers.providers import Operation, Provider
-from leadlane.workers.providers.contract import Reading
+from leadlane.workers.providers.contract import CallRefusedError, Reading
 
 Act = Literal["done", "again", "dead"]
+ASK_LATER_S = 5.0
+"""After which a lead that the dialer did not know is asked for again."""
+LOOK_AFTER = 5
+"""Conflicts in a row after which the campaign itself is looked at."""
 BREAKER_FAILURES = 5
 """Failures in a row that open the breaker of an account."""
 
@@ -104,7 +109,7 @@ def silence(
         for one in aboard:
             one.mark_lost(operation)
     return Verdict(
-        [_again(one, reason, cost=1, dice=dice) for one in aboard],
+        [again(one, reason, cost=1, dice=dice) for one in aboard],
         "failed",
         reason,
         lost=left,
@@ -120,35 +125,35 @@ def answered(
     answer: Answered,
     *,
     dice: Callable[[], float],
+    patient: bool = True,
 ) -> Verdict:
-    """The dialer answered: one row of the table."""
+    """The dialer answered: one row of the table. ``patient`` says that a lead it does not know may still come."""
     means = meaning(answer.status, operation.answers)
     if means is Meaning.OK:
-        return _accepted(aboard, carried, operation, answer)
+        return _accepted(aboard, carried, provider, operation, answer, patient=patient)
     words = unquoted(provider.problem(answer.body), carried) or f"HTTP {answer.status}"
     if means is Meaning.REFUSED and any(closed in words for closed in provider.closed_words):
-        moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, words, dice=lambda: 0.0) for one in aboard]
         return Verdict(moves, hold=words)
     if means is Meaning.REFUSED:
         return Verdict(_refused(aboard, carried, provider, answer, words))
     if means is Meaning.CONFLICT:
         conflicts = max(one.row.number("conflicts") for one in aboard)
-        moves = [_again(one, words, conflicts=conflicts + 1, dice=lambda: 0.0) for one in aboard]
-        return Verdict(moves, rest_s=full_jitter(conflicts, dice=dice), look=conflicts + 1 >= 5)
+        moves = [again(one, words, conflicts=conflicts + 1, dice=lambda: 0.0) for one in aboard]
+        return Verdict(moves, rest_s=full_jitter(conflicts, dice=dice), look=conflicts + 1 >= LOOK_AFTER)
     if means is Meaning.THROTTLED:
-        moves = [_again(one, "rate limited by the dialer", dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, "rate limited by the dialer", dice=lambda: 0.0) for one in aboard]
         return Verdict(moves, "throttled", "rate limited", retry_after_s=answer.retry_after_s)
     if means is Meaning.FAILED:
-        maybe = operation.resend_safe or answer.status != 503
-        if maybe:
-            for one in aboard:
-                one.mark_lost(operation)
-        moves = [_again(one, words, cost=1, dice=dice) for one in aboard]
+        for one in aboard:
+            # A 503 says that nothing was done; where sending again is harmless, we need not believe it.
+            one.mark_lost(operation, believed=answer.status == 503)
+        moves = [again(one, words, cost=1, dice=dice) for one in aboard]
         return Verdict(
             moves, "failed", words, lost=answer.status in STILL_RUNNING, retry_after_s=answer.retry_after_s
         )
     if means in (Meaning.UNAUTHORIZED, Meaning.FORBIDDEN):
-        moves = [_again(one, words, dice=lambda: 0.0) for one in aboard]
+        moves = [again(one, words, dice=lambda: 0.0) for one in aboard]
         signal: Literal["hold", "hold_op"] = "hold" if means is Meaning.UNAUTHORIZED else "hold_op"
         return Verdict(moves, signal, f"{answer.status}: {words}")
     reason = f"{answer.status}: {words}"
@@ -173,9 +178,19 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _accepted(aboard: Sequence[Aboard], carried: Manifest, operation: Operation, answer: Answered) -> Verdict:
+def _accepted(
+    aboard: Sequence[Aboard],
+    carried: Manifest,
+    provider: Provider,
+    operation: Operation,
+    answer: Answered,
+    *,
+    patient: bool,
+) -> Verdict:
     try:
-        reading = operation.read(answer.body)
+        reading = operation.read(answer.body, list(carried.by_number))
+    except CallRefusedError as refused:
+        return Verdict(_refused(aboard, carried, provider, answer, unquoted(str(refused), carried)))
     except ValueError:
         if not operation.unreadable:
             for one in aboard:
@@ -184,14 +199,16 @@ def _accepted(aboard: Sequence[Aboard], carried: Manifest, operation: Operation,
                 [Move(one, "dead", f"{answer.status}: the answer cannot be read") for one in aboard]
             )
         reading = Reading(all=operation.unreadable)
-    settle_all(aboard, carried, reading)
+    settle_all(aboard, carried, reading, patient=patient)
     return Verdict([_after_pass(one) for one in aboard])
 
 
 def _after_pass(one: Aboard) -> Move:
     step = search.after_pass(one.search, one.sent) if one.search else search.Step(None)
     one.reject(step.rejected, step.words)
-    return _go_on(one, step.search, cost=0 if one.search else 1)
+    # Settling some of many is progress, no attempt that failed.
+    moved = any(one.codes[p] not in PENDING for p in one.sent)
+    return go_on(one, step.search, cost=0 if one.search or (moved and one.pending) else 1)
 
 
 def _refused(
@@ -204,26 +221,35 @@ def _refused(
     if named:
         for index, problem in named.items():
             one.reject([carried.places[index][1]], unquoted(problem, carried))
-        return [_go_on(one, one.search)]
+        return [go_on(one, one.search)]
     step = search.after_refusal(one.search, one.sent, words)
     one.reject(step.rejected, step.words)
     if step.dead:
         return [Move(one, "dead", f"{step.dead}: {words}")]
-    return [_go_on(one, step.search)]
+    return [go_on(one, step.search)]
 
 
-def _go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
+def go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
     """Done, or once more: with the search, as an update of duplicates, or for numbers left out of the answer."""
     if one.to_updates():
         return Move(one, "again", "duplicates are to be updated", operation="update")
     if not one.pending:
         return Move(one, "done", cost=cost)
+    if one.ask_later:
+        return Move(
+            one,
+            "again",
+            "the dialer does not know all leads yet",  # no attempt that failed; it ends by its own time
+            wait_s=ASK_LATER_S,
+            search=state,
+        )
     # A search steps behind waiting imports, but nothing steps behind an update or removal.
     behind = state is not None and one.row.fields["op"] == "import"
     return Move(one, "again", "not all leads have an outcome yet", cost=cost, search=state, behind=behind)
 
 
-def _again(one: Aboard, reason: str, *, dice: Callable[[], float], cost: int = 0, conflicts: int = 0) -> Move:
+def again(one: Aboard, reason: str, *, dice: Callable[[], float], cost: int = 0, conflicts: int = 0) -> Move:
+    """Once more; an attempt that counts as failed waits with backoff first."""
     wait = full_jitter(one.row.number("attempts"), dice=dice) if cost else 0.0
     return Move(one, "again", reason, cost=cost, wait_s=wait, search=one.search, conflicts=conflicts)
 

@@ -1,4 +1,4 @@
-"""`leadlane import`: leads from a file into a campaign."""
+"""`leadlane import`, `update` and `remove`: the leads of a file, and what shall be true of them in a campaign."""
 
 from __future__ import annotations
 
@@ -19,38 +19,44 @@ if TYPE_CHECKING:
     from .watching import Display
 
 EXAMPLE = "leadlane import leads.csv --campaign voiso-emea/3 --wait"
+UPDATE_EXAMPLE = "leadlane update plans.csv --campaign voiso-emea/3 --wait"
+REMOVE_EXAMPLE = "leadlane remove gone.csv --campaign india/cmp_xyz789 --wait"
 GOES_ON = "job {job} goes on without you; `leadlane job watch {job}` shows it again"
 SHOW_EVERY = 1000
 INTERRUPTED = 130
 
 
+File = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="CSV with a header line, or JSONL; in UTF-8. - is standard input."),
+]
+To = Annotated[
+    str,
+    typer.Option(
+        "--campaign", "-c", metavar="ACCOUNT/CAMPAIGN", help="Their campaign, such as voiso-emea/3."
+    ),
+]
+Priority = Annotated[
+    Literal["urgent", "normal", "bulk"], typer.Option(help="Class of the leads in the campaign's lane.")
+]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="The same key and file make one job; after a crash it goes on."),
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until each lead has its outcome.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
 def import_file(
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE", help="CSV with a header line, or JSONL; in UTF-8. - is standard input."
-        ),
-    ],
-    campaign: Annotated[
-        str,
-        typer.Option(
-            "--campaign", "-c", metavar="ACCOUNT/CAMPAIGN", help="Where they go, such as voiso-emea/3."
-        ),
-    ],
-    priority: Annotated[
-        Literal["urgent", "normal", "bulk"], typer.Option(help="Class of the leads in the campaign's lane.")
-    ] = "normal",
+    file: File,
+    campaign: To,
+    priority: Priority = "normal",
     on_duplicate: Annotated[
         Literal["keep", "update"], typer.Option(help="What to do with leads that the dialer has already.")
     ] = "keep",
-    idempotency_key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="The same key and file make one job; after a crash it goes on."),
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Wait until each lead has its outcome.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    idempotency_key: Key = None,
+    wait: Wait = False,
+    json: Json = False,
 ) -> None:
     """Bring the leads of a file into a campaign.
 
@@ -58,6 +64,42 @@ def import_file(
 
     Exit code: 0 done, 1 done with leads not delivered, 2 wrong use, 3 could not reach what it needs.
     """
+    options = {"priority": priority, "on_duplicate": on_duplicate, "idempotency_key": idempotency_key}
+    _bring("import", file, campaign, wait=wait, json=json, **options)
+
+
+def update_file(
+    file: File,
+    campaign: To,
+    priority: Priority = "normal",
+    idempotency_key: Key = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:
+    """Change leads that a campaign has, found by their phone number, to what a file says.
+
+    What the file has no column for stays. Ends and exit codes as for `leadlane import`.
+    """
+    _bring("update", file, campaign, wait=wait, json=json, priority=priority, idempotency_key=idempotency_key)
+
+
+def remove_file(
+    file: File,
+    campaign: To,
+    priority: Priority = "normal",
+    idempotency_key: Key = None,
+    wait: Wait = False,
+    json: Json = False,
+) -> None:
+    """Take the leads of a file out of a campaign, found by their phone number.
+
+    Other columns do not matter. Ends and exit codes as for `leadlane import`.
+    """
+    _bring("remove", file, campaign, wait=wait, json=json, priority=priority, idempotency_key=idempotency_key)
+
+
+def _bring(operation: str, file: str, campaign: str, *, wait: bool, json: bool, **options: Any) -> None:
+    """Send the leads of the file with this operation, tell what became of it, and exit."""
     from leadlane.fleet import Fleet
     from leadlane.schemas.settings import load_settings
     from leadlane.workers import logs
@@ -68,19 +110,10 @@ def import_file(
     logs.configure("ERROR")  # else structlog writes to stdout, which is for results
     leads = read_leads(file)
     target = Fleet(settings=load_settings()).campaign(campaign)
-    if leads.left_out:
+    if leads.left_out and operation != "remove":
         output.note(f"columns left out, no field of a lead has such a name: {', '.join(leads.left_out)}")
     with display() as screen:
-        job = _send(
-            target,
-            leads,
-            screen,
-            file=file,
-            json=json,
-            priority=priority,
-            on_duplicate=on_duplicate,
-            idempotency_key=idempotency_key,
-        )
+        job = _send(target, leads, screen, file=file, json=json, operation=operation, **options)
     more = {"left_out": list(leads.left_out)} if leads.left_out else {}
     if wait:
         finish(job, target.address, json=json, more=more)
@@ -135,13 +168,21 @@ def _named(job: Job) -> Iterator[None]:
 
 
 def _send(
-    target: Campaign, rows: Iterable[object], screen: Display, *, file: str, json: bool, **options: Any
+    target: Campaign,
+    rows: Iterable[object],
+    screen: Display,
+    *,
+    file: str,
+    json: bool,
+    operation: str = "import",
+    **options: Any,
 ) -> Job:
     from .stopping import Stopped, stoppable
 
     try:
         with stoppable(_counted(rows, screen)) as stopping:
-            return target.import_leads(stopping, **options)
+            sent: Job = getattr(target, f"{operation}_leads")(stopping, **options)
+            return sent
     except ImportInterrupted as exc:
         cause, job, taken = exc.__cause__, exc.job_id, exc.rows_taken
     if isinstance(cause, LeadlaneError):

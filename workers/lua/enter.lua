@@ -7,7 +7,7 @@
 -- ARGV[5]  turn_ms   longest turn: the lease is not renewed beyond it
 -- ARGV[6]  lost_ms   how long an unanswered call may still run at the dialer
 -- ARGV[7]  gap_ms    rest of the lane after a call
--- ARGV[8]  room      leads that fit in one call
+-- ARGV[8]  room      leads that fit in one call; 0: each lead is a call of its own and takes its slot (slice.lua)
 -- ARGV[9]  riders    most tickets aboard beside the holder
 -- Returns {'granted', lane, now, row of the holder, rows of riders ...}; a row is {ticket, codes or false,
 --   payload, fields ...} with the fields in the order of FIELDS; or {'parked'}, {'elsewhere'}, {'unknown'},
@@ -95,7 +95,7 @@ if not mine.solo and not redis.call('HGET', ticket_key(id), 'search') then
     end
   end
 end
-take_slot(t.acct)
+if num(ARGV[8]) > 0 then take_slot(t.acct) end
 if redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
 redis.call('SADD', P .. ':flight:' .. t.acct, lane)
 -- One second is for building the body: a lost call is counted from its start, which comes after the grant.

@@ -8,19 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from leadlane.workers.answers import Meaning
-
-OperationName = Literal["import", "update"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an answer says: outcome code by digits; or one code for all leads of the call."""
+    """What an answer says: outcome code by digits, or one code for all leads of the call.
+
+    ``words`` are the dialer's, of leads it did not do. ``later`` holds leads it does not know yet, with the
+    code they end as if it never does. ``lead_id`` is its own id of the one lead of the call.
+    """
 
     codes: Mapping[str, str] = field(default_factory=dict)
     all: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    later: Mapping[str, str] = field(default_factory=dict)
+    lead_id: str = ""
+
+
+class CallRefusedError(Exception):
+    """A 2xx whose body says that the whole call was refused; its text is the dialer's words."""
+
+
+def always(_: str) -> bool:
+    """Sending any lead again is harmless."""
+    return True
+
+
+def never(_: str) -> bool:
+    """Sending a lead again may double it."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +48,19 @@ class Operation:
 
     Attributes:
         method: HTTP method; an account's setting of the name ``method_setting`` overrules it.
-        path: below the account's ``base_url``, with ``{campaign}``.
-        leads_per_call: the dialer's limit.
+        path: below the account's ``base_url``, with ``{campaign}`` or ``{lead}`` (the dialer's id of it).
+        leads_per_call: the dialer's limit; with 1 a batch is sent in slices, several calls at once.
         carries: canonical fields it can carry.
-        resend_safe: whether sending again after a lost answer is harmless.
+        resend_safe: wire lead -> whether sending it again after a lost answer is harmless.
         wire: canonical lead -> JSON object of the dialer.
-        body: wire leads (JSON texts) -> request body.
+        body: wire leads (JSON texts), campaign -> request body.
         adapt: a wire lead made for another operation -> one of this operation.
-        read: decoded JSON of a 2xx -> Reading; raises ValueError if it cannot be read.
+        read: decoded JSON of a 2xx, digits of the leads sent -> Reading. Raises ValueError if it cannot be
+            read, CallRefusedError if it says that the call was refused.
         unreadable: outcome code of every lead when a 2xx cannot be read; '' makes the ticket dead.
+        refuses: canonical lead -> why the dialer could not take it, or ''.
+        judge: status, decoded error body -> outcome code if the refusal is about the one lead of the call
+            and final, or '' to go by the table.
         answers: rows that differ from the table in ``answers.py``.
         source: page of the provider's reference these facts come from.
     """
@@ -46,15 +69,22 @@ class Operation:
     path: str
     leads_per_call: int
     carries: frozenset[str]
-    resend_safe: bool
+    resend_safe: Callable[[str], bool]
     wire: Callable[[Mapping[str, Any]], dict[str, Any]]
-    body: Callable[[Sequence[str]], bytes]
-    adapt: Callable[[str], str]
-    read: Callable[[Any], Reading]
+    body: Callable[[Sequence[str], str], bytes | None]
+    read: Callable[[Any, Sequence[str]], Reading]
     source: str
+    adapt: Callable[[str], str] = lambda wire: wire
     method_setting: str = ""
     unreadable: str = ""
+    refuses: Callable[[Mapping[str, Any]], str] = lambda _: ""
+    judge: Callable[[int, Any], str] = lambda _status, _body: ""
     answers: Mapping[int, Meaning] = field(default_factory=dict)
+
+    @property
+    def by_id(self) -> bool:
+        """Whether a lead is named by the id that the dialer gave it."""
+        return "{lead}" in self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +105,29 @@ class Provider:
 
     Attributes:
         gap_s: rest of a campaign from the end of one leads call to the start of the next.
+        exclusive: whether a campaign takes one call at a time, so that a lost one must be waited for.
+        parallel: calls at once for one campaign, where a call carries one lead.
         headers: API key -> request headers.
         canonical_campaign: campaign id as given -> its one form; raises ValueError saying what would be right.
         problem: decoded error body -> the dialer's words, free of phone numbers.
         bad_leads: decoded error body, leads in the call -> position -> words, if the error names positions.
+        look: how to look at a campaign, where that is documented.
+        rates: limits of an account that sets none of its own.
+        budget: headers that tell how many calls are left, and when (Unix seconds) the count begins anew.
         closed_words: words in a refusal that mean that the campaign, not a lead, is the trouble.
     """
 
     name: str
     gap_s: float
+    exclusive: bool
+    parallel: int
     operations: Mapping[str, Operation]
     headers: Callable[[str], dict[str, str]]
     canonical_campaign: Callable[[str], str]
-    look: Look
+    look: Look | None
     problem: Callable[[Any], str]
     bad_leads: Callable[[Any, int], Mapping[int, str] | None]
     closed_words: tuple[str, ...]
     source: str
+    rates: tuple[str, ...] = ()
+    budget: tuple[str, str] | None = None

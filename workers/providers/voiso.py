@@ -11,7 +11,7 @@ from typing import Any
 
 from leadlane.schemas import voiso as wire
 from leadlane.schemas.outcomes import CODE_OF
-from leadlane.workers.providers.contract import Look, Operation, Provider, Reading
+from leadlane.workers.providers.contract import Look, Operation, Provider, Reading, always
 
 ADD_LEADS = "https://developers.voiso.com/reference-link/addleads"
 GET_CAMPAIGN = "https://developers.voiso.com/reference/getcampaign"
@@ -19,12 +19,12 @@ RUNNING = "https://docs.voiso.com/v1/docs/running-an-api-campaign"
 FINAL_STATES = frozenset({"stopped", "completed", "stopping", "import_error"})
 
 
-def _array(wires: Sequence[str]) -> bytes:
+def _array(wires: Sequence[str], _campaign: str) -> bytes:
     return b"[%s]" % ",".join(wires).encode()
 
 
-def _read(operation: wire.Operation) -> Callable[[Any], Reading]:
-    def read(body: Any) -> Reading:
+def _read(operation: wire.Operation) -> Callable[[Any, Sequence[str]], Reading]:
+    def read(body: Any, _sent: Sequence[str]) -> Reading:
         outcomes = wire.read_outcomes(body, operation)
         if outcomes is None:
             raise ValueError("no list of numbers in the answer")
@@ -61,6 +61,8 @@ def _adapt(operation: wire.Operation) -> Callable[[str], str]:
 VOISO = Provider(
     name="voiso",
     gap_s=2.0,
+    exclusive=True,
+    parallel=1,
     headers=lambda key: {"Authorization": f"Bearer {key}"},
     canonical_campaign=_campaign_id,
     look=Look("/api/v4/campaigns/{campaign}", _closed, GET_CAMPAIGN),
@@ -74,7 +76,7 @@ VOISO = Provider(
             path="/api/v4/campaigns/{campaign}/leads",
             leads_per_call=1000,
             carries=wire.CARRIES["import"],
-            resend_safe=True,  # a number that is there already comes back as a duplicate
+            resend_safe=always,  # a number that is there already comes back as a duplicate
             wire=_to_wire("import"),
             body=_array,
             adapt=_adapt("import"),
@@ -87,7 +89,7 @@ VOISO = Provider(
             path="/api/v4/campaigns/{campaign}/leads",
             leads_per_call=1000,
             carries=wire.CARRIES["update"],
-            resend_safe=True,  # it sets fields; the lane keeps the order per lead
+            resend_safe=always,  # it sets fields; the lane keeps the order per lead
             wire=_to_wire("update"),
             body=_array,
             adapt=_adapt("update"),

@@ -1,0 +1,84 @@
+"""`leadlane providers`: what each dialer can do, and under which rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import output
+
+if TYPE_CHECKING:
+    from leadlane.workers.providers import Operation, Provider
+
+OPERATIONS = ("import", "update", "remove")
+COLUMNS = ("dialer", "operation", "call", "leads", "rate", "gap", "at once", "sent again", "source")
+
+
+def show_providers(
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """List what each dialer can do: its calls, leads a call, limits, and the page that says so.
+
+    `rate` is what an account gets that sets none. `sent again` says whether a lead is sent once more by
+    itself when no answer came.
+    """
+    from leadlane.workers.providers import PROVIDERS
+
+    rows = [row for provider in PROVIDERS.values() for row in _rows(provider)]
+    if json:
+        output.document({"providers": rows})
+    else:
+        output.table(COLUMNS, map(_cells, rows))
+
+
+def _rows(provider: Provider) -> Iterator[dict[str, Any]]:
+    names = dict.fromkeys((*OPERATIONS, *provider.operations))
+    for name in names:
+        operation = provider.operations.get(name)
+        row: dict[str, Any] = {
+            "provider": provider.name,
+            "operation": name,
+            "supported": operation is not None,
+        }
+        yield row | (_facts(provider, operation) if operation else {})
+
+
+def _facts(provider: Provider, operation: Operation) -> dict[str, Any]:
+    return {
+        "method": operation.method,
+        "method_setting": operation.method_setting or None,
+        "path": operation.path,
+        "leads_per_call": operation.leads_per_call,
+        "rates": list(provider.rates),
+        "gap_s": provider.gap_s,
+        "calls_at_once": provider.parallel,
+        "resent_after_silence": _resent(operation),
+        "fields": sorted(operation.carries),
+        "source": operation.source,
+    }
+
+
+def _resent(operation: Operation) -> str:
+    from leadlane.workers.providers.contract import always, never
+
+    if operation.resend_safe is always:
+        return "yes"
+    return "no" if operation.resend_safe is never else "by lead"
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    if not row["supported"]:
+        return (row["provider"], row["operation"], *"-------")
+    return (
+        row["provider"],
+        row["operation"],
+        f"{row['method']} {row['path']}",
+        str(row["leads_per_call"]),
+        ", ".join(row["rates"]) or "none",
+        f"{row['gap_s']:g} s",
+        str(row["calls_at_once"]),
+        row["resent_after_silence"],
+        row["source"],
+    )

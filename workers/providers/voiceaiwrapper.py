@@ -1,0 +1,112 @@
+"""VoiceAIWrapper, API v2: https://docs.voiceaiwrapper.app/api-reference. Bulk; an add is only queued.
+
+Whether a second add doubles a lead is not documented: what got no answer is not sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from leadlane.schemas import voiceaiwrapper as wire
+from leadlane.schemas.outcomes import CODE_OF
+from leadlane.workers.providers.contract import CallRefusedError, Operation, Provider, Reading, always, never
+
+LEADS = "https://docs.voiceaiwrapper.app/api-reference/leads-v2"
+LEADS_PER_CALL = 100  # the limit is not documented
+
+
+def _array(wires: Sequence[str], _campaign: str) -> bytes:
+    return b"[%s]" % ",".join(wires).encode()
+
+
+def _read_accepted(body: Any, _sent: Sequence[str]) -> Reading:
+    _raise_if_refused(body)
+    outcome = wire.read_accepted(body)
+    if outcome is None:
+        raise ValueError("the answer does not say that the leads are queued")
+    return Reading(all=CODE_OF[outcome])
+
+
+def _read_results(operation: wire.Operation) -> Callable[[Any, Sequence[str]], Reading]:
+    def read(body: Any, sent: Sequence[str]) -> Reading:
+        _raise_if_refused(body)
+        results = wire.read_results(body, operation, sent)
+        if results is None:
+            raise ValueError("the answer has no results")
+        by_number = {sent[index]: result for index, result in results.items()}
+        # An add is queued: a lead that is not found may still come, also one that is to be removed.
+        late = {n: r for n, r in by_number.items() if r.not_found}
+        return Reading(
+            codes={n: CODE_OF[r.outcome] for n, r in by_number.items() if n not in late},
+            words={n: r.words for n, r in by_number.items() if r.words and operation != "remove"},
+            later={n: CODE_OF[r.outcome] for n, r in late.items()},
+        )
+
+    return read
+
+
+def _raise_if_refused(body: Any) -> None:
+    if words := wire.refusal(body):
+        raise CallRefusedError(words)
+
+
+def _to_wire(operation: wire.Operation) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    return lambda lead: wire.to_wire(lead, operation)
+
+
+def _bulk(name: wire.Operation, method: str, path: str, page: str, **facts: Any) -> Operation:
+    return Operation(
+        method=method,
+        path=f"/api/v2/voice-campaigns/{{campaign}}/leads/{path}",
+        leads_per_call=LEADS_PER_CALL,
+        carries=wire.CARRIES[name],
+        wire=_to_wire(name),
+        refuses=lambda lead: wire.refuses(lead, name),
+        body=_array,
+        source=f"{LEADS}/{page}",
+        **facts,
+    )
+
+
+VOICEAIWRAPPER = Provider(
+    name="voiceaiwrapper",
+    gap_s=0.0,
+    exclusive=True,
+    parallel=1,
+    rates=("1/s",),  # nothing is documented
+    headers=lambda key: {"Authorization": f"Bearer {key}"},
+    canonical_campaign=wire.canonical_campaign,
+    look=None,
+    problem=wire.problem_text,
+    bad_leads=wire.bad_indices,
+    closed_words=(),
+    source=LEADS,
+    operations={
+        "import": _bulk(
+            "import",
+            "POST",
+            "bulk",
+            "bulk-add-to-voice-campaign",
+            resend_safe=never,
+            read=_read_accepted,
+            unreadable="a",
+        ),
+        "update": _bulk(
+            "update",
+            "PATCH",
+            "update/bulk",
+            "bulk-update-in-voice-campaign",
+            resend_safe=always,
+            read=_read_results("update"),
+        ),
+        "remove": _bulk(
+            "remove",
+            "DELETE",
+            "remove/bulk",
+            "bulk-remove-from-voice-campaign",
+            resend_safe=always,
+            read=_read_results("remove"),
+        ),
+    },
+)
