@@ -64,7 +64,6 @@ QUICK = {
     "called, before its message is published",
     "granted, before the call",
     "left, before its result is stored",
-    "by name, all is stored, before the job is sealed",
 }
 
 
