@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lane_snapshot import ABOARD, ENDED, FINAL, PENDING, Snapshot, is_sound
 from redis import Redis
 
 from leadlane.schemas.settings import Rate
 from leadlane.workers.accounts import gcra
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.lanes import CLASSES, Call, Entry, Lanes, Row, Ticket
+from tests.integration.workers.lane_snapshot import ABOARD, ENDED, FINAL, PENDING, Snapshot, is_sound
 
 GAP, LEASE, TIMEOUT, LOST, TURN, BEGIN = 2_000, 5_000, 6_000, 8_000, 10_000, 1_000
 SLOTS, ROOM, RETENTION, REMEMBER = 2, 6, 3_600_000_000, 60_000
@@ -662,8 +662,14 @@ class World:
     # What must hold at any moment ------------------------------------------------------------------
 
     def look(
-        self, *, own: Iterable[str] = (), left: bool = False, stale: bool = False, forget: bool = False, changed: bool = True
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        own: Iterable[str] = (),
+        left: bool = False,
+        stale: bool = False,
+        forget: bool = False,
+        changed: bool = True,
+    ) -> None:
         """Reads everything and holds it against the rules, and against what was seen before.
 
         ``own`` ended by their own task; ``left`` says that a turn was left just now, ``stale`` that one was which was

@@ -13,8 +13,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from lane_model import KINDS, LANES, RATES, World
 from redis import Redis
+
+from tests.integration.workers.lane_model import KINDS, LANES, RATES, World
 
 DAY = 86_400_000
 LIFE = settings(deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
@@ -177,15 +178,15 @@ class Life(RuleBasedStateMachine):
         self.world.drain()
 
 
-def live(url: str, *, lives: int, acts: int) -> None:
-    """Runs that many random lives of at most that many acts."""
-    life = settings(LIFE, max_examples=lives, stateful_step_count=acts)
+def live(url: str, *, lives: int, acts: int, same: bool = False) -> None:
+    """Runs that many random lives of at most that many acts; the same ones each time if asked for."""
+    life = settings(LIFE, max_examples=lives, stateful_step_count=acts, derandomize=same, database=None)
     with Redis.from_url(url) as client:
         run_state_machine_as_test(partial(Life, client), settings=life)
 
 
 def test_lanes_keep_their_rules(redis_url: str) -> None:
-    live(redis_url, lives=80, acts=40)
+    live(redis_url, lives=80, acts=40, same=True)
 
 
 @pytest.mark.slow
