@@ -5,7 +5,7 @@ Pure functions over codes; Redis keeps what they return, and lets the first defi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, RECONCILED, TO_UPDATE, counts
@@ -90,9 +90,9 @@ class Aboard:
         else:
             self.codes[position] = code
 
-    def reject(self, positions: Iterable[int], words: str) -> None:
-        """The dialer refused these rows for good."""
-        for p in positions:
+    def reject(self, refused: Mapping[int, str]) -> None:
+        """The dialer refused these rows for good, with these words."""
+        for p, words in refused.items():
             self.codes[p] = "r"
             self.why[str(p)] = words
 
