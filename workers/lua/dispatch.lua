@@ -33,6 +33,7 @@ local function call_again(lane, l)
     return rescore(lane)
   end
   take_back_call(lane, l.ticket, t.acct, l.group)
+  if redis.call('HGET', ticket_key(l.ticket), 'state') ~= 'waiting' then return end      -- its own time was over
   if redis.call('HINCRBY', ticket_key(l.ticket), 'vain', 1) >= IN_VAIN then
     redis.call('ZREM', P .. ':wait:' .. lane, l.ticket)
     set_dead(l.ticket, t.job, num(t.n), 'did_not_come')

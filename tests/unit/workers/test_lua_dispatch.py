@@ -103,6 +103,16 @@ class TestOverdue:
         assert called == ["t2"]
         assert kit.finish() == ["t1"]
 
+    def test_ticket_that_expired_meanwhile_is_not_dead_too(self, kit: Kit) -> None:
+        kit.submit("t1", expires_in_ms=12_000)
+        for i in range(3):
+            kit.submit(f"o{i}", lane=f"other{i}", job="others")
+            kit.enter(f"o{i}", f"o{i}", number=int(kit.client.get("P:callno:turns") or 0))
+            kit.pass_ms(5_000)
+            kit.dispatch()
+        assert (kit.state("t1"), kit.ticket("t1")["end"]) == ("done", "expired")
+        assert (kit.job()["done"], kit.job().get("dead_tickets", "0")) == ("1", "0")
+
     @pytest.mark.parametrize("obstacle", ["hold", "cool", "probe"])
     def test_call_of_an_account_that_may_not_go_on_occupies_no_slot_for_ever(
         self, kit: Kit, obstacle: str
