@@ -72,6 +72,17 @@ def test_a_search_steps_behind_waiting_imports_but_not_behind_an_update(kit: Kit
     assert kit.client.zrange(f"P:wait:{LANE}", 0, -1) == [b"b3", b"t1", b"u4"]
 
 
+def test_batches_that_are_to_travel_alone_do_so_until_a_leave_says_no_more(kit: Kit) -> None:
+    kit.leave(move("t1", "again", "..", solo=1), move("t2", "again", "..", solo=1))
+    kit.pass_ms(GAP)
+    assert kit.granted("t1", "k2") == ["t1"]
+    kit.leave(move("t1", "again", ".."), token="k2")
+    kit.lanes.cancel("t2")
+    kit.submit("t3", may_call=False)
+    kit.pass_ms(GAP)
+    assert kit.granted("t1", "k3") == ["t1", "t3"]
+
+
 def test_an_import_whose_duplicates_are_to_be_updated_goes_on_as_an_update(kit: Kit) -> None:
     kit.leave(move("t1", "again", "..", op="update"), move("t2"))
     assert kit.ticket("t1")["op"] == "update"
@@ -209,6 +220,15 @@ class TestAccount:
         kit.pass_ms(1)
         assert kit.called() == ["t1"]
 
+    def test_cools_down_no_shorter_for_a_later_answer(self, kit: Kit) -> None:
+        kit.submit("o1", lane="other", may_call=False)
+        kit.enter("o1", "k2")
+        self.learns(kit, "throttled", wait_ms=30_000)
+        kit.leave(
+            move("o1", "again", ".."), token="k2", lane="other", signal="throttled", terms={"wait_ms": 1_000}
+        )
+        assert kit.at("acct", "cool", "acme") == 30_000
+
     def test_cools_down_by_backoff_if_the_dialer_says_nothing(self, kit: Kit) -> None:
         self.learns(kit, "throttled", dice=0.5)
         assert kit.at("acct", "cool", "acme") == 2_000  # half of base * 2
@@ -232,6 +252,16 @@ class TestAccount:
         assert kit.enter("t1", "k3").verdict == "parked"
         kit.leave(move("o1"), token="k2", lane="other")
         assert kit.enter("t1", "k3").verdict == "granted"
+
+    def test_sends_another_probe_if_the_first_was_not_sent(self, kit: Kit) -> None:
+        kit.submit("o1", lane="other", may_call=False)
+        self.learns(kit, "throttled", wait_ms=3_000)
+        kit.pass_ms(3_000)
+        kit.enter("o1", "k2")
+        kit.leave(move("o1", "again", "..", called=0), token="k2", lane="other", rest=GAP, signal="none")
+        assert kit.enter("t1", "k3").verdict == "granted"
+        kit.pass_ms(GAP)
+        assert kit.enter("o1", "k4").verdict == "parked"
 
     def test_opens_its_breaker_after_failures_in_a_row(self, kit: Kit) -> None:
         for i in (1, 2, 3):
