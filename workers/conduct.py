@@ -158,7 +158,7 @@ class Conduct(ABC):
         left = self.engine.patiently(leave)
         if left.call:
             self.engine.publish(left.call)
-        self.engine.wake()
+        self.engine.wake(max(self.rest(verdict, began, time.monotonic())[0], 0.0))
         return left
 
     def say(self, verdict: Verdict, left: Left) -> None:

@@ -123,12 +123,13 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a dispatcher has to do now, and when to look again."""
+    """What a dispatcher has to do now, and when to look again; ``starved`` if it could not call all that is due."""
 
     wait_ms: int
     calls: tuple[Call, ...]
     overdue: tuple[Overdue, ...]
     finish: tuple[str, ...]
+    starved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +267,13 @@ class Lanes:
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""
-        wait_ms, calls, overdue, finish = self._run("dispatch", most, claims)
+        wait_ms, calls, overdue, finish, starved = self._run("dispatch", most, claims)
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),
             tuple(Overdue(*(part.decode() for part in row)) for row in overdue),
             tuple(ticket.decode() for ticket in finish),
+            bool(starved),
         )
 
     def recall(self, overdue: Overdue) -> Call | None:

@@ -2,7 +2,8 @@
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none
--- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish}.
+-- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish,
+--   1 if something is due that could not be called}.
 local most, claims = tonumber(ARGV[1]), tonumber(ARGV[2])
 local LATER = 3600000            -- nothing is put off by more than this
 local calls, overdue, finish = {}, {}, {}
@@ -21,7 +22,7 @@ if claims > 0 then
   if #finish == 0 then finish = redis.call('ZRANGEBYSCORE', P .. ':finish', now + LATER, '+inf', 'LIMIT', 0, claims) end
   for _, id in ipairs(finish) do redis.call('ZADD', P .. ':finish', now + CALL_MS, id) end
 end
-if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish } end
+if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish, 0 } end
 
 -- A called ticket that did not come in time. In vain only if a later call has come since: the queue is FIFO.
 local function call_again(lane, l)
@@ -111,5 +112,6 @@ for _, set in ipairs({ ':accounts', ':timers' }) do
   local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
   if first then wait = math.min(wait, num(first) - now) end
 end
-if #calls == most then wait = 0 elseif wait <= 0 then wait = 100 end
-return { math.min(wait, 500), calls, overdue, finish }
+local starved = wait <= 0 and #calls < most
+if #calls == most then wait = 0 elseif starved then wait = 100 end
+return { math.min(wait, 500), calls, overdue, finish, starved and 1 or 0 }
