@@ -151,7 +151,7 @@ class Conduct(ABC):
                 unsure_ms=max(int(unsure_s * 1000), 0),
                 began_ms=max(int((now - began) * 1000), 0),
                 dice=self.engine.dice,
-            )
+            ) | ({"seq": self.turn.seq} if self.turn.seq else {})
             self.engine.keeper.remember(document)
             return self.engine.lanes.leave(document)
 

@@ -134,10 +134,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The newest command of a campaign, and for how many seconds each whose answer was lost may still run."""
+    """The newest command of a campaign, and for how many seconds each operation whose answer was lost may still run."""
 
+    ticket: str
     seq: int
     unsure_s: Mapping[str, float]
+
+    def overtakes(self, ticket: str, seq: int) -> bool:
+        """Whether it is newer than this command."""
+        return self.ticket != ticket and self.seq >= seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +260,16 @@ class Lanes:
         """What a state lane knows now of the commands that were given."""
         with self.client.pipeline(transaction=False) as pipe:
             pipe.time()
+            pipe.hget(self.key("clock"), "offset")
             pipe.hgetall(self.key("lane", lane))
-            (seconds, micros), fields = pipe.execute()
-        now_ms = seconds * 1000 + micros // 1000
+            (seconds, micros), offset, fields = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000 + int(offset or 0)
         unsure = {
             name.removeprefix(b"unsure:").decode(): max(float(until) - now_ms, 0.0) / 1000
             for name, until in fields.items()
             if name.startswith(b"unsure:")
         }
-        return Wanted(int(fields.get(b"want_seq", 0)), unsure)
+        return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""

@@ -67,14 +67,19 @@ end
 
 -- Serves one lane of the account; false if nothing of it can be served now.
 local function serve(acct)
+  local soonest
   for _, group in ipairs({ 'control', 'leads' }) do
     local lane = redis.call('ZRANGEBYSCORE', due_key(acct, group), '-inf', now, 'LIMIT', 0, 1)[1]
     if lane then
       local row, obstacle, at, whose = try_call(lane)
       if row then calls[#calls + 1] = row return true end
-      if obstacle == 'account' and whose == acct then redis.call('ZADD', P .. ':accounts', at, acct)
+      if obstacle == 'account' and whose == acct then soonest = math.min(soonest or at, at)
       elseif obstacle ~= 'slots' then rescore(lane) return true end
     end
+  end
+  if soonest then
+    local control = redis.call('ZRANGEBYSCORE', due_key(acct, 'control'), '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    redis.call('ZADD', P .. ':accounts', math.min(soonest, num(control or soonest)), acct)
   end
   return false
 end
