@@ -193,7 +193,7 @@ class AgentIds(fields.Field[list[str]]):
         if not isinstance(value, (list, tuple)):
             raise ValidationError("is not a list; give a list of user ids")
         if len(value) > MAX_AGENTS:
-            raise ValidationError(f"has more than {MAX_AGENTS} ids; give fewer")
+            raise ValidationError(f"has more than {MAX_AGENTS:,} ids; give fewer")
         for i, one in enumerate(value):
             if isinstance(one, bool) or not isinstance(one, (int, str)) or not 0 < len(str(one)) <= 100:
                 raise ValidationError(f"[{i}] is not a user id; give a whole number or text")

@@ -242,8 +242,7 @@ class AgentsTurn(CommandTurn):
             self.settled, self.until = True, time.monotonic() + SLICE_S
 
     def _call(self, endpoint: Endpoint, agents: Sequence[str] = (), query: str = "") -> Answered:
-        left_s = self.until - time.monotonic()
-        if left_s <= 0 or (self.calls and not self.admitted(left_s)):  # its first slot came with the turn
+        if not self._may_call():
             raise self._again("goes on in its next turn")
         self.calls += 1
         try:
@@ -253,6 +252,18 @@ class AgentsTurn(CommandTurn):
             look = not agents
             verdict = self.silent(self.aboard, silent.reason, left=silent.may_have_left, look=look)
             raise TurnOverError(verdict) from None
+
+    def _may_call(self) -> bool:
+        """Whether there is time, and a slot of the rate; a start, pause or stop that waits for one goes first."""
+        left_s = self.until - time.monotonic()
+        if not self.calls:  # its slot came with the turn
+            return left_s > 0
+        lanes, account = self.engine.lanes, self.account.name
+        return (
+            left_s > 0
+            and not self.engine.patiently(lambda: lanes.state_waits(account))
+            and self.admitted(left_s)
+        )
 
     def _again(self, reason: str, *, wait_s: float = 0.0, more: int = 0) -> TurnOverError:
         conflicts = self.conflicts + more

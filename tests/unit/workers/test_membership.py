@@ -328,3 +328,18 @@ def test_every_call_takes_its_slot_of_the_accounts_rate() -> None:
     assert at.turn(word(at, "sync_agents", range(1, 249))).verdict == "done"
     assert len(team.changes) == 2
     assert taken == [0] * (team.looks + len(team.changes) - 1)  # the first came with the turn
+
+
+def test_a_stop_that_waits_for_the_accounts_rate_goes_first() -> None:
+    def stop_comes(request: httpx.Request) -> None:
+        if request.method == "DELETE" and Team.of(request) == 2:
+            at.client.zadd("leadlane:due:acct:control", {"state/voiso/dialer.test/4": 1})
+
+    team = Team(there=4, odd=stop_comes)
+    at = desk(team)
+    ticket = word(at, "remove_agents", [1, 2, 3, 4])
+    assert at.turn(ticket).verdict == "parked"
+    assert team.changes == [1, 2]
+    at.client.zrem("leadlane:due:acct:control", "state/voiso/dialer.test/4")
+    assert at.turn(ticket).verdict == "done"
+    assert team.changes == [1, 2, 3, 4]
