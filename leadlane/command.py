@@ -30,8 +30,8 @@ class Command:
         ``asked`` is what was asked for (``stop``); ``outcome`` is ``waiting``, ``dead``, or its fate: ``reached``,
         ``accepted`` (the dialer brings it about by itself), ``superseded`` (a newer command came), ``rejected``,
         ``cancelled``, ``expired``, ``failed``, ``uncertain``. ``state`` is the state of the campaign as the dialer
-        said at the end (``stopped``), ``reason`` says why, ``ended`` whether it is over, ``blocked_by`` why nothing
-        moves.
+        said at the end (``stopped``), ``members`` (after words about agents) how many it then has. ``reason`` says
+        why, ``ended`` whether it is over, ``blocked_by`` why nothing moves.
 
         Raises UnknownJob, Unreachable.
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
-from urllib.parse import quote
 
 import structlog
 
@@ -50,10 +49,7 @@ class CommandTurn(Conduct):
 
     def ask(self, endpoint: Endpoint, agents: Sequence[str] = (), query: str = "") -> Answered:
         """One call; raises NoAnswer."""
-        names = {"campaign": quote(self.campaign, safe="")}
-        if agents:
-            names["agent"] = quote(agents[0], safe="")
-        path = endpoint.path.format(**names) + (f"?{query}" if query else "")
+        path = endpoint.target(self.campaign, agents, query)
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
             return self.decoded(self.send(endpoint.method, path, endpoint.body(self.campaign, agents)))
@@ -118,7 +114,7 @@ class CommandTurn(Conduct):
             move.one.why,
             command=row.ticket,
             now_ms=self.entry.now_ms,
-            calls=int(verdict.called),
+            calls=verdict.called,
         )
 
     def say(self, verdict: Verdict, left: Left) -> None:

@@ -220,9 +220,13 @@ class Jobs:
 
     def fate(self, ticket: str, fields: Mapping[str, str]) -> dict[str, object]:
         """What became of a command so far (`commands.fate`)."""
-        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
-        why = {name.decode(): reason.decode() for name, reason in raw.items()}
+        why = self.why(ticket)
         return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self._now_ms())
+
+    def why(self, ticket: str) -> dict[str, str]:
+        """The reasons and facts that are kept of a ticket."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
+        return {name.decode(): reason.decode() for name, reason in raw.items()}
 
     def codes(self, ticket: str, n: int) -> str:
         """The outcome codes of a ticket's rows."""

@@ -305,6 +305,15 @@ class Lanes:
         """Take a slot of the account's rate for one more call in a turn: 0, or ms until one is free."""
         return int(self._run("admit", account))
 
+    def state_waits(self, account: str) -> bool:
+        """Whether a command about the state of one of the account's campaigns is due and has no slot yet."""
+        seconds, micros = self.client.time()
+        now_ms = seconds * 1000 + micros // 1000
+        due: list[bytes] = self.client.zrangebyscore(
+            self.key("due", account, "control"), 0, now_ms, start=0, num=50
+        )  # type: ignore[assignment]
+        return any(lane.startswith(b"state/") for lane in due)
+
     def alive(self, worker: str, *, for_ms: int, slots: Mapping[str, int]) -> int:
         """Say that a worker process lives, with its slots per queue; 0 ms says goodbye. The number alive."""
         return int(self._run("alive", worker, for_ms, *[part for pair in slots.items() for part in pair]))

@@ -13,11 +13,15 @@ from leadlane.workers.delivery import Delivery
 from leadlane.workers.engine import Engine, ShuttingDownError
 from leadlane.workers.faults import told
 from leadlane.workers.keeper import Turn
-from leadlane.workers.providers.contract import STATE_WORDS
+from leadlane.workers.membership import AgentsTurn
+from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 from leadlane.workers.states import StateTurn
 
 log = structlog.get_logger(__name__)
-CONDUCTS: dict[str, type[Conduct]] = dict.fromkeys(STATE_WORDS, StateTurn)
+CONDUCTS: dict[str, type[Conduct]] = {
+    **dict.fromkeys(STATE_WORDS, StateTurn),
+    **dict.fromkeys(AGENT_WORDS, AgentsTurn),
+}
 """Who conducts a turn for an operation that does not carry leads."""
 
 

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from leadlane.schemas.errors import LeadlaneError
+from leadlane.schemas.errors import LeadlaneError, Unreachable
 
 from . import imports, output
+from .agents import agents
 from .campaigns import campaigns
 from .jobs import jobs
 from .lanes import lanes
@@ -26,6 +27,9 @@ class Commands(TyperGroup):
         except LeadlaneError as exc:
             output.note("; ".join([f"leadlane: {exc}", *getattr(exc, "__notes__", ())]))
             raise typer.Exit(exc.exit_code) from None
+        except TimeoutError as exc:
+            output.note(f"leadlane: {exc}")
+            raise typer.Exit(Unreachable.exit_code) from None
         except KeyboardInterrupt:
             output.note("leadlane: stopped")
             raise typer.Exit(imports.INTERRUPTED) from None
@@ -66,5 +70,6 @@ app.command("update", epilog=f"Example: {imports.UPDATE_EXAMPLE}")(imports.updat
 app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remove_file)
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
 app.add_typer(campaigns, name="campaign")
+app.add_typer(agents, name="agents")
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")

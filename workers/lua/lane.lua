@@ -5,7 +5,7 @@
 --   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
 --   P:pay:<ticket>     string  payload: the leads, packed
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
---   P:why:<ticket>     hash  lead index, or outcome code, -> reason
+--   P:why:<ticket>     hash  lead index, or outcome code, -> reason; of a command also facts by name
 --   P:lane:<lane>      hash  state idle|called|held and what belongs to it
 --                            (of a state lane also want, the newest command, want_seq, last_seq given, hurry: a pause
 --                            or stop waits, and unsure:<operation>: ms until which a lost one may still run)

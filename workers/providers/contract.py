@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from leadlane.workers.answers import Meaning
 
 STATE_WORDS = ("start", "pause", "stop")
 AGENT_WORDS = ("add_agents", "remove_agents", "sync_agents")
+LOOK_WORDS = ("status", "campaigns", "agents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,11 @@ class Endpoint:
     body: Callable[[str, Sequence[str]], bytes | None] = lambda _campaign, _agents: None
     behind: str = ""
 
+    def target(self, campaign: str, agents: Sequence[str] = (), query: str = "") -> str:
+        """The path and query of one call; ``{agent}`` is the first of ``agents``."""
+        names = {"campaign": quote(campaign, safe=""), "agent": quote(agents[0], safe="") if agents else ""}
+        return self.path.format(**names) + (f"?{query}" if query else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -137,6 +144,7 @@ class States:
         look: the call that shows a campaign.
         status: decoded answer of ``look`` or of a command, campaign's id -> the dialer's word for its state.
             Raises ValueError if it cannot be read.
+        name: decoded answer of ``look`` -> the campaign's name, or ''.
         reached: command -> states that are what it asks for.
         by_itself: command -> states that will become what it asks for without another word.
         passing: states that go over into others by themselves within a short time.
@@ -150,6 +158,7 @@ class States:
     by_itself: Mapping[str, frozenset[str]]
     passing: frozenset[str]
     listing: Listing | None
+    name: Callable[[Any], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +166,7 @@ class Agents:
     """Who works on a campaign.
 
     Attributes:
-        listing: the agents of a campaign; each row has ``id``.
+        listing: the agents of a campaign; each row has ``id`` and ``name``.
         add: puts at most ``most`` agents on it in one call.
         remove: takes one off.
         canonical: id as given -> its one form; raises ValueError saying what would be right.
@@ -220,7 +229,22 @@ class Provider:
     agents: Agents | None = None
 
     @property
+    def calls(self) -> dict[str, tuple[Endpoint, ...]]:
+        """What it can do beside operations on leads, by name: commands, words about agents, look-ups."""
+        found: dict[str, tuple[Endpoint, ...]] = {}
+        if self.states:
+            found |= {name: (endpoint,) for name, endpoint in self.states.commands.items()}
+            listed = (self.states.listing.endpoint,) if self.states.listing else ()
+            seen = (self.states.look,) if self.states.look else listed
+            found |= {"status": seen} if seen else {}
+            found |= {"campaigns": listed} if listed else {}
+        if self.agents:
+            add, remove, listed = self.agents.add, self.agents.remove, (self.agents.listing.endpoint,)
+            changes = {"add_agents": (add,), "remove_agents": (remove,), "sync_agents": (add, remove)}
+            found |= changes | {"agents": listed}
+        return found
+
+    @property
     def supported(self) -> tuple[str, ...]:
-        """Names of all it can do: operations on leads, commands, and words about agents."""
-        commands = self.states.commands if self.states else ()
-        return (*self.operations, *commands, *(AGENT_WORDS if self.agents else ()))
+        """Names of all it can do."""
+        return (*self.operations, *self.calls)

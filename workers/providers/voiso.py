@@ -72,6 +72,11 @@ def _status(body: Any, _campaign: str) -> str:
     return status
 
 
+def _name(body: Any) -> str:
+    found = body.get("campaign", body) if isinstance(body, dict) else None
+    return str(found.get("name") or "") if isinstance(found, dict) else ""
+
+
 def _listing(path: str, name: str, source: str) -> Listing:
     def read(body: Any, page: int) -> Page:
         rows, total = body[name], body.get("metadata", {}).get("total")
@@ -118,6 +123,7 @@ STATES = States(
     by_itself={"start": frozenset({"auto_paused", "auto_pausing"})},
     passing=frozenset({"processing", "pausing", "auto_pausing", "stopping"}),
     listing=_listing("/api/v4/campaigns", "campaigns", LIST_CAMPAIGNS),
+    name=_name,
 )
 AGENTS = Agents(
     listing=_listing(f"{CAMPAIGN}/users", "users", CAMPAIGN_USERS),
