@@ -16,6 +16,7 @@ from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
+from leadlane.workers.optouts import OptOuts
 from leadlane.workers.providers import PROVIDERS, Provider
 from leadlane.workers.transport import Transport
 
@@ -37,6 +38,7 @@ class Engine:
     transport: Transport
     keeper: Keeper
     lead_ids: LeadIds
+    opt_outs: OptOuts
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]]], None]

@@ -38,7 +38,8 @@ class Ticket:
     batches that share a call. ``signature`` is the JSON of the Celery task that waits for it, if it is not
     one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
     that it must run to end. A task of more leads than a batch may hold is cut: its ticket has ``cut_into``,
-    the number of pieces beside it, and each of those has ``piece_of``.
+    the number of pieces beside it, and each of those has ``piece_of``. One with ``front`` goes before all that
+    waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the ticket is over.
     """
 
     id: str
@@ -61,6 +62,8 @@ class Ticket:
     linked: bool = False
     piece_of: str = ""
     cut_into: int = 0
+    front: bool = False
+    unturned: str = ""
 
     @property
     def kind(self) -> Literal["import", "other"]:
@@ -173,6 +176,10 @@ class Lanes:
             fields["cut"] = ticket.cut_into
         if ticket.linked:
             fields["links"] = 1
+        if ticket.front:
+            fields["front"] = 1
+        if ticket.unturned:
+            fields["unturned"] = ticket.unturned
         if ticket.expires_in_ms is not None:
             fields["expires_in"] = ticket.expires_in_ms
         status, call = self._run(

@@ -15,6 +15,7 @@ from leadlane.schemas.settings import Account
 from leadlane.workers import payloads, slices, verdicts
 from leadlane.workers.accounts import NO_SETTINGS
 from leadlane.workers.answers import retry_after_s
+from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.engine import Engine, ShuttingDownError, gap_s
 from leadlane.workers.faults import told
 from leadlane.workers.keeper import Turn
@@ -115,6 +116,9 @@ class _Conduct:
         operation_name = self.entry.rows[0].fields["op"]
         operation = self.provider.operations[operation_name]
         aboard, moves = self._board(operation)
+        if aboard and operation.leads_per_call > 1:
+            aboard, spared = self._spare(aboard, operation, operation_name)
+            moves.extend(spared)
         if aboard:
             send = self._slice if operation.leads_per_call == 1 else self._call
             verdict = send(aboard, operation, operation_name)
@@ -155,6 +159,27 @@ class _Conduct:
             else:
                 aboard.append(one)
         return aboard, moves
+
+    def _spare(
+        self, aboard: list[Aboard], operation: Operation, name: str
+    ) -> tuple[list[Aboard], list[Move]]:
+        """The same without those who have opted out; nothing goes while opt-outs are being taken in."""
+        opt_outs, numbers = self.engine.opt_outs, [one.batch.numbers[p] for one in aboard for p in one.sent]
+        others = [n for one in aboard for p in one.sent for n in operation.others(one.batch.wires[p])]
+        found = self.engine.patiently(
+            lambda: opt_outs.before_call(
+                self.turn.lane, self.account.name, numbers + others, delivers=name != "remove"
+            )
+        )
+        if found is None:
+            return [], [verdicts.again(one, OPT_OUTS, dice=self.engine.dice) for one in aboard]
+        if not found:
+            return aboard, []
+        for one in aboard:
+            one.spare(found, operation)
+            one.choose(operation.leads_per_call)
+        rest = [one for one in aboard if one.sent]
+        return rest, [verdicts.go_on(one, one.search) for one in aboard if not one.sent]
 
     def _worn_out(self, one: Aboard) -> str:
         settings = self.engine.settings

@@ -11,7 +11,7 @@ from typing import Any
 
 from leadlane.schemas import voiso as wire
 from leadlane.schemas.outcomes import CODE_OF
-from leadlane.workers.providers.contract import Look, Operation, Provider, Reading, always
+from leadlane.workers.providers.contract import Look, Operation, OptOut, Provider, Reading, always
 
 ADD_LEADS = "https://developers.voiso.com/reference-link/addleads"
 GET_CAMPAIGN = "https://developers.voiso.com/reference/getcampaign"
@@ -70,6 +70,7 @@ VOISO = Provider(
     bad_leads=wire.bad_indices,
     closed_words=("should be live",),
     source=RUNNING,
+    opt_out=OptOut("update", {"active": False}),
     operations={
         "import": Operation(
             method="POST",
@@ -95,6 +96,7 @@ VOISO = Provider(
             adapt=_adapt("update"),
             read=_read("update"),
             unreadable="u",
+            silences=lambda lead: json.loads(lead).get("active") is False,
             source=RUNNING,
         ),
     },

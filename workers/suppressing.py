@@ -1,0 +1,91 @@
+"""What a worker does with the tickets of opt-outs: takes them in, and has the campaigns told that have the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+
+from leadlane.schemas.errors import UnknownAccount
+from leadlane.workers import payloads
+from leadlane.workers.accounts import Facts, read_facts
+from leadlane.workers.engine import Engine
+from leadlane.workers.intake import BATCH
+from leadlane.workers.lanes import Ticket
+from leadlane.workers.optouts import Reached
+
+log = structlog.get_logger(__name__)
+
+
+def take_in(engine: Engine, ticket: str, scope: str, asked: Mapping[str, Any]) -> dict[str, int]:
+    """Keep the numbers from all later calls of the scope, then have every campaign told that has one of them.
+
+    May be repeated. How many numbers, how many are new, campaigns that are being told, and campaigns whose
+    dialer cannot be told.
+    """
+    numbers, opt_outs = asked["numbers"], engine.opt_outs
+    new = opt_outs.add(scope, numbers, asked["source"])
+    told = untold = 0
+    for reached in opt_outs.reached(scope, numbers):
+        tickets = list(_tellings(engine, ticket, reached))
+        for telling in tickets:
+            engine.jobs.open(
+                telling.account, telling.campaign, telling.lane, telling.operation, job=telling.job
+            )
+            engine.lanes.submit(telling, may_call=False)  # its lane waits for the end of this ticket
+            engine.lanes.seal(telling.job)
+        told += bool(tickets)
+        untold += not tickets
+    if untold:
+        log.warning("campaigns cannot be told of an opt-out, their dialer has no way", campaigns=untold)
+    return {"numbers": len(numbers), "new": new, "campaigns_told": told, "campaigns_not_told": untold}
+
+
+def forget(engine: Engine, scope: str, asked: Mapping[str, Any]) -> dict[str, int]:
+    """Let numbers be called again, as far as this scope is concerned: how many had opted out in it."""
+    numbers = asked["numbers"]
+    return {"numbers": len(numbers), "removed": engine.opt_outs.remove(scope, numbers)}
+
+
+def look_up(engine: Engine, scopes: list[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of the numbers have opted out, by their places in what was asked; no number."""
+    numbers = asked["numbers"]
+    found = engine.opt_outs.suppressed(scopes, numbers)
+    return {"numbers": len(numbers), "suppressed": [i for i, n in enumerate(numbers) if n in found]}
+
+
+def _tellings(engine: Engine, ticket: str, reached: Reached) -> Iterator[Ticket]:
+    """The tickets that tell a campaign in its dialer's way, before all else; none if the dialer has no way."""
+    try:
+        facts = read_facts(engine.lanes, reached.account)
+    except UnknownAccount:
+        return
+    opt_out = facts.dialer.opt_out
+    if opt_out is None or opt_out.operation not in facts.dialer.operations:
+        return
+    for at in range(0, len(reached.numbers), BATCH):
+        name = hashlib.blake2b(f"{reached.lane} {at}".encode(), digest_size=6).hexdigest()
+        yield _telling(facts, f"{ticket}-{name}", reached.lane, reached.numbers[at : at + BATCH])
+
+
+def _telling(facts: Facts, id: str, lane: str, numbers: tuple[str, ...]) -> Ticket:  # noqa: A002
+    opt_out = facts.dialer.opt_out
+    assert opt_out  # noqa: S101  the caller has looked
+    operation, campaign = facts.operation(opt_out.operation), lane.split("/", 3)[3]
+    wires = [json.dumps(operation.wire({"phone_number": f"+{n}", **opt_out.fields})) for n in numbers]
+    return Ticket(
+        id=id,
+        lane=lane,
+        address={"campaign": campaign, "provider": facts.provider, "base_url": facts.base_url},
+        account=facts.name,
+        operation=opt_out.operation,
+        campaign=campaign,
+        job=id,
+        payload=payloads.pack(payloads.Batch(0, opt_out.operation, numbers, wires)),
+        n=len(numbers),
+        size=len(numbers),
+        front=True,
+    )
