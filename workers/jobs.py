@@ -9,7 +9,8 @@ from uuid import uuid4
 
 from leadlane.schemas.outcomes import OUTCOME_OF
 from leadlane.workers import payloads
-from leadlane.workers.lanes import Lanes
+from leadlane.workers.commands import fate
+from leadlane.workers.lanes import Call, Lanes, Ticket
 
 CHUNK = 20
 EXPIRY_LOOK_MS = 1000
@@ -74,6 +75,16 @@ class Jobs:
             pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
             pipe.execute()
         return job
+
+    def enter(self, ticket: Ticket, *, may_call: bool = True) -> Call | None:
+        """Put a ticket that is all of its job into its lane; the call to publish if its turn is now.
+
+        May be repeated.
+        """
+        self.open(ticket.account, ticket.campaign, ticket.lane, ticket.operation, job=ticket.job)
+        _, call = self.lanes.submit(ticket, may_call=may_call)
+        self.lanes.seal(ticket.job)
+        return call
 
     def keyed(self, key: str) -> str:
         """The job of an idempotency key, whether it exists yet or not; one key has one job in any race."""
@@ -210,6 +221,12 @@ class Jobs:
             return payloads.unpack(raw).links if raw else ""
         except payloads.PayloadUnreadableError:
             return ""
+
+    def fate(self, ticket: str, fields: Mapping[str, str]) -> dict[str, object]:
+        """What became of a command so far (`commands.fate`)."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
+        why = {name.decode(): reason.decode() for name, reason in raw.items()}
+        return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self._now_ms())
 
     def codes(self, ticket: str, n: int) -> str:
         """The outcome codes of a ticket's rows."""

@@ -20,7 +20,7 @@ Class = Literal["urgent", "normal", "bulk"]
 CLASSES: dict[str, int] = {"urgent": 0, "normal": 1, "bulk": 2}
 ROW_FIELDS = (
     "acct", "op", "campaign", "job", "n", "class", "attempts", "first", "conflicts", "lost", "solo",
-    "search", "created", "calls", "options", "links", "cut",
+    "search", "created", "calls", "options", "links", "cut", "seq",
 )  # fmt: skip
 SCRIPTS = (
     "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
@@ -37,9 +37,11 @@ class Ticket:
     ``n`` counts the rows of the batch, ``size`` those that are to be sent; ``options`` must be equal for
     batches that share a call. ``signature`` is the JSON of the Celery task that waits for it, if it is not
     one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
-    that it must run to end. A task of more leads than a batch may hold is cut: its ticket has ``cut_into``,
-    the number of pieces beside it, and each of those has ``piece_of``. One with ``front`` goes before all that
-    waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the ticket is over.
+    that it must run to end. ``seq`` is the place of a command about a campaign's state among its like, 0 to be
+    given one; ``after`` the job whose end it waits for. A task of more leads than a batch may hold is cut: its
+    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``. One with ``front``
+    goes before all that waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the
+    ticket is over.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Ticket:
     cut_into: int = 0
     front: bool = False
     unturned: str = ""
+    seq: int | None = None
+    after: str = ""
 
     @property
     def kind(self) -> Literal["import", "other"]:
@@ -132,6 +136,14 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The newest command of a campaign, and for how many seconds each whose answer was lost may still run."""
+
+    seq: int
+    unsure_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """What leaving a turn brought: the next call to publish, whether the turn was still ours."""
 
@@ -166,20 +178,19 @@ class Lanes:
             "size": ticket.size,
             "class": ticket.priority,
         }
-        if ticket.options:
-            fields["options"] = ticket.options
-        if ticket.signature:
-            fields["sig"] = ticket.signature
-        if ticket.piece_of:
-            fields["of"] = ticket.piece_of
-        if ticket.cut_into:
-            fields["cut"] = ticket.cut_into
-        if ticket.linked:
-            fields["links"] = 1
-        if ticket.front:
-            fields["front"] = 1
-        if ticket.unturned:
-            fields["unturned"] = ticket.unturned
+        more: dict[str, str | int] = {
+            "options": ticket.options,
+            "sig": ticket.signature,
+            "of": ticket.piece_of,
+            "cut": ticket.cut_into,
+            "links": int(ticket.linked),
+            "after": ticket.after,
+            "front": int(ticket.front),
+            "unturned": ticket.unturned,
+        }
+        fields |= {name: value for name, value in more.items() if value}
+        if ticket.seq is not None:
+            fields["seq"] = ticket.seq
         if ticket.expires_in_ms is not None:
             fields["expires_in"] = ticket.expires_in_ms
         status, call = self._run(
@@ -237,9 +248,24 @@ class Lanes:
         verdict, call, complete = self._run("leave", json.dumps(document))
         return Left(verdict == b"stale", _call(call), bool(complete))
 
-    def renew(self, turns: Sequence[Mapping[str, Any]], *, lease_ms: int) -> list[str]:
-        """Keep the leases of the given turns; the tokens of those that are lost."""
-        return [token.decode() for token in self._run("renew", lease_ms, json.dumps(list(turns)))]
+    def renew(self, turns: Sequence[Mapping[str, Any]], *, lease_ms: int) -> tuple[set[str], set[str]]:
+        """Keep the leases of the given turns; the tokens of those that are lost, and of those not renewed."""
+        lost, stays = self._run("renew", lease_ms, json.dumps(list(turns)))
+        return {token.decode() for token in lost}, {token.decode() for token in stays}
+
+    def wanted(self, lane: str) -> Wanted:
+        """What a state lane knows now of the commands that were given."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hgetall(self.key("lane", lane))
+            (seconds, micros), fields = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000
+        unsure = {
+            name.removeprefix(b"unsure:").decode(): max(float(until) - now_ms, 0.0) / 1000
+            for name, until in fields.items()
+            if name.startswith(b"unsure:")
+        }
+        return Wanted(int(fields.get(b"want_seq", 0)), unsure)
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""

@@ -30,6 +30,8 @@ CHUNK = SHORT * 100_000
 FEW = 50
 """Numbers that are looked for one by one; more of them are compared with every number delivered."""
 EVERYWHERE = "all"
+WORDS = ("suppress", "unsuppress", "lookup")
+"""What may be asked for. Each is a ticket in a control lane of its scope, ``optout/<scope>``."""
 NOBODY = "*"
 """The account of tickets that speak to no dialer: neither hold nor rate of an account stops them."""
 
@@ -38,6 +40,14 @@ def scopes_of(lane: str) -> tuple[str, str, str]:
     """The scopes that a leads lane lies in; ``lane.lua`` has the same."""
     _, provider, host, campaign = lane.split("/", 3)
     return f"campaign/{provider}/{host}/{campaign}", f"account/{provider}/{host}", EVERYWHERE
+
+
+def holding(scope: str) -> tuple[str, ...]:
+    """The scopes whose opt-outs hold everywhere in this one."""
+    kind, _, rest = scope.partition("/")
+    if kind == "campaign":
+        return scopes_of(f"leads/{rest}")
+    return tuple(dict.fromkeys((scope, EVERYWHERE)))
 
 
 def unturned(lanes: Lanes, lane: str) -> list[str]:

@@ -4,20 +4,54 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
 from leadlane.schemas.errors import UnknownAccount
+from leadlane.schemas.outcomes import REACHED
+from leadlane.schemas.settings import Account
 from leadlane.workers import payloads
 from leadlane.workers.accounts import Facts, read_facts
+from leadlane.workers.command_turn import CommandTurn, done
+from leadlane.workers.conduct import Terms
 from leadlane.workers.engine import Engine
 from leadlane.workers.intake import BATCH
 from leadlane.workers.lanes import Ticket
-from leadlane.workers.optouts import Reached
+from leadlane.workers.optouts import WORDS, Reached, holding
+from leadlane.workers.providers import Provider
+from leadlane.workers.verdicts import Verdict
 
 log = structlog.get_logger(__name__)
+LONGEST_S = 600.0
+"""For how long campaigns that have a number may be searched for."""
+
+
+class OptOutTurn(CommandTurn):
+    """A turn of an opt-out, or of a question about opt-outs. It speaks to no dialer.
+
+    What it leaves with is not said again to a Redis that came back without its last writes: what it wrote before
+    it left may be lost too, so the ticket has another turn.
+    """
+
+    __slots__ = ()
+    replayed = False
+
+    @classmethod
+    def asks(cls, account: Account, provider: Provider, operation: str) -> Terms:  # noqa: ARG003
+        """Nothing is called, so nothing is waited for."""
+        return Terms(gap_s=0.0, lost_call_s=0.0, longest_s=LONGEST_S, room=1)
+
+    def decide(self) -> Verdict:
+        """Do what is asked; it may be done twice."""
+        aboard, moves = self.board()
+        for one in aboard:
+            asked, ticket = json.loads(one.batch.wires[0]), one.row.ticket
+            act = partial(ACTS[self.operation_name], self.engine, ticket, self.campaign, asked)
+            moves.append(done(one, REACHED, told=json.dumps(self.engine.patiently(act))))
+        return Verdict(moves, "none", called=False)
 
 
 def take_in(engine: Engine, ticket: str, scope: str, asked: Mapping[str, Any]) -> dict[str, int]:
@@ -32,11 +66,7 @@ def take_in(engine: Engine, ticket: str, scope: str, asked: Mapping[str, Any]) -
     for reached in opt_outs.reached(scope, numbers):
         tickets = list(_tellings(engine, ticket, reached))
         for telling in tickets:
-            engine.jobs.open(
-                telling.account, telling.campaign, telling.lane, telling.operation, job=telling.job
-            )
-            engine.lanes.submit(telling, may_call=False)  # its lane waits for the end of this ticket
-            engine.lanes.seal(telling.job)
+            engine.jobs.enter(telling, may_call=False)  # its lane waits for the end of this ticket
         told += bool(tickets)
         untold += not tickets
     if untold:
@@ -44,17 +74,22 @@ def take_in(engine: Engine, ticket: str, scope: str, asked: Mapping[str, Any]) -
     return {"numbers": len(numbers), "new": new, "campaigns_told": told, "campaigns_not_told": untold}
 
 
-def forget(engine: Engine, scope: str, asked: Mapping[str, Any]) -> dict[str, int]:
+def forget(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dict[str, int]:
     """Let numbers be called again, as far as this scope is concerned: how many had opted out in it."""
     numbers = asked["numbers"]
     return {"numbers": len(numbers), "removed": engine.opt_outs.remove(scope, numbers)}
 
 
-def look_up(engine: Engine, scopes: list[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+def look_up(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Which of the numbers have opted out, by their places in what was asked; no number."""
     numbers = asked["numbers"]
-    found = engine.opt_outs.suppressed(scopes, numbers)
+    found = engine.opt_outs.suppressed(holding(scope), numbers)
     return {"numbers": len(numbers), "suppressed": [i for i, n in enumerate(numbers) if n in found]}
+
+
+ACTS: Mapping[str, Callable[[Engine, str, str, Mapping[str, Any]], dict[str, Any]]] = dict(
+    zip(WORDS, (take_in, forget, look_up), strict=True)
+)
 
 
 def _tellings(engine: Engine, ticket: str, reached: Reached) -> Iterator[Ticket]:

@@ -38,7 +38,7 @@ def test_the_key_that_is_given_is_the_one(
     assert hash_key(Settings(), lanes) == b"given"
     (tmp_path / "key").write_text("given\n")
     assert hash_key(Settings(hash_key_ref=f"file:{tmp_path}/key"), lanes) == b"given"
-    assert not any(b"given" in lanes.client.get(name) for name in lanes.client)
+    assert not any(b"given" in lanes.client.get(name) for name in lanes.client.scan_iter())
 
 
 def test_where_none_is_given_the_first_worker_makes_one_for_all(lanes: Lanes) -> None:

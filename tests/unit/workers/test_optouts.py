@@ -38,7 +38,7 @@ class Kept(OptOuts):
 
     def everything(self) -> bytes:
         """All that lies in Redis."""
-        return b"\n".join(self.client.dump(name) + name for name in self.client)
+        return b"\n".join(self.client.dump(name) + name for name in self.client.scan_iter())
 
 
 def test_a_lane_lies_in_three_scopes() -> None:
