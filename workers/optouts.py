@@ -56,7 +56,7 @@ def unturned(lanes: Lanes, lane: str) -> list[str]:
     return [lanes.key("unturned", scope) for scope in scopes]
 
 
-def suppress(scope: str, numbers: Iterable[str], *, source: str, id: str = "") -> Ticket:  # noqa: A002  its word
+def suppress(scope: str, numbers: Iterable[str], *, source: str = "", id: str = "") -> Ticket:  # noqa: A002  its word
     """The ticket of an opt-out. Once it is stored nothing is called in its scope before it has been taken in."""
     return _command("suppress", scope, numbers, source=source, id=id, unturned=scope)
 
@@ -67,7 +67,7 @@ def unsuppress(scope: str, numbers: Iterable[str]) -> Ticket:
 
 
 def lookup(scope: str, numbers: Iterable[str]) -> Ticket:
-    """The ticket that asks which numbers have opted out in the scope, or in one that holds there too."""
+    """The ticket that asks which numbers have opted out so that it holds in the scope; for all: in any scope."""
     return _command("lookup", scope, numbers)
 
 

@@ -20,7 +20,7 @@ from leadlane.workers.conduct import Terms
 from leadlane.workers.engine import Engine
 from leadlane.workers.intake import BATCH
 from leadlane.workers.lanes import Ticket
-from leadlane.workers.optouts import WORDS, Reached, holding
+from leadlane.workers.optouts import EVERYWHERE, WORDS, Reached, holding, scopes
 from leadlane.workers.providers import Provider
 from leadlane.workers.verdicts import Verdict
 
@@ -81,10 +81,21 @@ def forget(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dict
 
 
 def look_up(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Which of the numbers have opted out, by their places in what was asked; no number."""
+    """Which of the numbers have opted out, by their places in what was asked, also per scope; no number.
+
+    Who asks of all asks of every scope.
+    """
     numbers = asked["numbers"]
-    found = engine.opt_outs.suppressed(holding(scope), numbers)
-    return {"numbers": len(numbers), "suppressed": [i for i, n in enumerate(numbers) if n in found]}
+    where: dict[str, list[int]] = {}
+    for one in scopes(engine.lanes) if scope == EVERYWHERE else holding(scope):
+        found = engine.opt_outs.suppressed([one], numbers)
+        if places := [i for i, number in enumerate(numbers) if number in found]:
+            where[one] = places
+    return {
+        "numbers": len(numbers),
+        "suppressed": sorted({i for them in where.values() for i in them}),
+        "scopes": where,
+    }
 
 
 ACTS: Mapping[str, Callable[[Engine, str, str, Mapping[str, Any]], dict[str, Any]]] = dict(

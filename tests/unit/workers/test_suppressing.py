@@ -155,8 +155,10 @@ def test_a_look_up_answers_with_places_and_removal_lets_call_again() -> None:
     opt_out(desk, suppress(centre, [digits(1)], source="job"))
     opt_out(desk, suppress("all", [digits(3)], source="job"))
     asked = [digits(i) for i in range(4)]
-    assert opt_out(desk, lookup(here, asked))["suppressed"] == [1, 3]
-    assert opt_out(desk, lookup("all", asked))["suppressed"] == [3]
+    found = opt_out(desk, lookup(here, asked))
+    assert (found["suppressed"], found["scopes"]) == ([1, 3], {centre: [1], "all": [3]})
+    assert opt_out(desk, lookup("account/voiso/else.where", asked))["suppressed"] == [3]
+    assert opt_out(desk, lookup("all", asked))["suppressed"] == [1, 3]
     assert opt_out(desk, unsuppress(centre, [digits(1), digits(2)]))["removed"] == 1
     assert opt_out(desk, lookup(here, asked))["suppressed"] == [3]
 
@@ -168,7 +170,9 @@ def test_after_it_has_been_taken_in_no_number_lies_open_anywhere() -> None:
     ticket = suppress("all", [digits(0)], source="job")
     result = opt_out(desk, ticket)
     opt_out(desk, lookup("all", [digits(0)]))
-    found = [name for name in desk.client.scan_iter() if digits(0)[1:].encode() in name + unpacked(desk, name)]
+    found = [
+        name for name in desk.client.scan_iter() if digits(0)[1:].encode() in name + unpacked(desk, name)
+    ]
     assert found == []
     assert digits(0)[1:] not in json.dumps(result)
 
