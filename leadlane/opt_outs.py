@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from leadlane.schemas.addresses import CampaignAddress
 from leadlane.schemas.errors import WrongUse
-from leadlane.schemas.leads import Clean, Invalid, clean
+from leadlane.schemas.leads import Clean, Invalid, Unreadable, clean
 from leadlane.workers.accounts import canonical
 from leadlane.workers.optouts import EVERYWHERE
 
@@ -43,10 +43,7 @@ class Reach:
         """Each number, or each row with a phone_number, checked."""
         facts = self._facts
         yield from clean(
-            (
-                {"phone_number": row} if not isinstance(row, Mapping) else _only_the_number(row)
-                for row in numbers
-            ),
+            (row if isinstance(row, Unreadable) else _only_the_number(row) for row in numbers),
             region=facts.region if facts else None,
             phone_check=facts.phone_check if facts else "possible",
         )
@@ -67,5 +64,7 @@ class Reach:
         return found
 
 
-def _only_the_number(row: Mapping[object, object]) -> dict[str, object]:
+def _only_the_number(row: object) -> dict[object, object]:
+    if not isinstance(row, Mapping):
+        return {"phone_number": row}
     return {name: row[name] for name in ("phone_number", "country_code") if name in row}

@@ -41,22 +41,31 @@ def hash_key(settings: Settings, lanes: Lanes) -> bytes:
     Raises SettingsError if the reference leads nowhere, or to another key than that of the numbers hidden so far:
     with another key nobody's opt-out would be found.
     """
-    made = lanes.key("hashkey")
+    return checked_key(settings, lanes) or _checked(_made(lanes), lanes)
+
+
+def checked_key(settings: Settings, lanes: Lanes) -> bytes | None:
+    """The key that is given, None if none is; errors as above."""
     try:
-        key = resolve_reference(settings.hash_key_ref, "hash_key_ref", os.environ).encode()
+        key = resolve_reference(settings.hash_key_ref, "hash_key_ref", os.environ)
     except SettingsError:
         if settings.hash_key_ref != HASH_KEY_REF:
             raise
-        key = _made(lanes, made)
+        return None
+    return _checked(key.encode(), lanes)
+
+
+def _checked(key: bytes, lanes: Lanes) -> bytes:
     seal = hashlib.sha256(b"leadlane hash key " + key).hexdigest()[:16]
     name = lanes.key("hashprint")
     lanes.client.set(name, seal, nx=True)
     if lanes.client.get(name) != seal.encode():
-        raise SettingsError("hash_key_ref", OTHER_KEY, REMEDY.format(made))
+        raise SettingsError("hash_key_ref", OTHER_KEY, REMEDY.format(lanes.key("hashkey")))
     return key
 
 
-def _made(lanes: Lanes, name: str) -> bytes:
+def _made(lanes: Lanes) -> bytes:
+    name = lanes.key("hashkey")
     if lanes.client.set(name, token_hex(32), nx=True):
         log.warning("no LEADLANE_HASH_KEY is given: one was made and lies in Redis, good enough for a trial")
     key: bytes = lanes.client.get(name)  # type: ignore[assignment]
