@@ -8,7 +8,7 @@ import pytest
 
 from leadlane import Job
 from tests.system.conftest import Town, until
-from tests.system.judge import leads, nothing_left_over, number, rules_kept
+from tests.system.judge import leads, nothing_left_over, number, producer, results, rules_kept
 
 VICTIM = number(1)
 CAMPAIGNS = {"voiso": "3", "voiceaiwrapper": "camp_3", "dialnexa": "cmp_3", "voicery": "3"}
@@ -135,6 +135,21 @@ def test_the_command_line_opts_out_tells_and_lets_call_again(town: Town) -> None
     removed = town.run("suppress", "remove", VICTIM, "--account", "voiso", "--wait")
     assert (removed.returncode, "1 removed" in removed.stdout) == (0, True)
     assert fleet.campaign("voiso/4").import_leads([{"phone_number": VICTIM}]).wait(timeout=60)["created"] == 1
+    nothing_left_over(town)
+
+
+def test_a_by_name_import_opts_out_as_well(town: Town) -> None:
+    town.worker()
+    app = producer(town)
+    row = {"phone_number": VICTIM, "do_not_call": True}
+    task = app.send_task(
+        "leadlane.leads.import", kwargs={"campaign": "voiso/3", "leads": [row, *leads(2, 5)]}
+    )
+    returned = results(town, [task.id])[task.id]
+    app.close()
+    assert (returned["suppressed"], returned["created"]) == (1, 2)
+    later = town.fleet().campaign("voiceaiwrapper/camp_3").import_leads(leads(3)).wait(timeout=60)
+    assert (later["suppressed"], later["accepted"]) == (1, 2)
     nothing_left_over(town)
 
 
