@@ -14,8 +14,10 @@ from leadlane.schemas.commands import load_agents_command, load_lead_command
 from leadlane.schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from leadlane.opt_outs import Reach
     from leadlane.producer import Producer
     from leadlane.workers.accounts import Facts
+    from leadlane.workers.lanes import Ticket
 
 Priority = Literal["urgent", "normal", "bulk"]
 
@@ -62,6 +64,45 @@ class Fleet:
         job = Job(self._producer.jobs, id)
         job.progress()
         return job
+
+    def suppress(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+        """Have nobody call these numbers any more: in a campaign (``ACCOUNT/ID``), at an account, or everywhere.
+
+        From the moment of the call nothing leaves for that scope until it is so. ``wait`` tells ``numbers``,
+        ``new`` ones, ``campaigns_told`` and ``campaigns_not_told``, whose dialer has no way.
+
+        Raises WrongUse at a number that is none, UnknownAccount, BadCampaign, Unreachable; then nothing is stored.
+        """
+        from leadlane.workers.optouts import suppress
+
+        reach = self._reach(account, campaign)
+        return self._opt_out(suppress(reach.scope, reach.digits(numbers)))
+
+    def unsuppress(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+        """Take back opt-outs of exactly this scope. ``wait`` tells how many were ``removed``; errors as above."""
+        from leadlane.workers.optouts import unsuppress
+
+        reach = self._reach(account, campaign)
+        return self._opt_out(unsuppress(reach.scope, reach.digits(numbers)))
+
+    def suppressed(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+        """Ask which of these numbers nobody may call there, by an opt-out of that scope or of a wider one.
+
+        Without a scope: by any opt-out. ``wait`` tells their places in ``suppressed``, and per scope in ``scopes``;
+        errors as above.
+        """
+        from leadlane.workers.optouts import lookup
+
+        reach = self._reach(account, campaign)
+        return self._opt_out(lookup(reach.scope, reach.digits(numbers)))
+
+    def _reach(self, account: str, campaign: str) -> Reach:
+        from leadlane.opt_outs import Reach
+
+        return Reach(self._producer, account, campaign)
+
+    def _opt_out(self, ticket: Ticket) -> Command:
+        return Command(self._producer.jobs, self._producer.enter(ticket))
 
     def close(self) -> None:
         """Give back the connections."""

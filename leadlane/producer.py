@@ -81,6 +81,8 @@ class Producer:
                     f"idempotency_key: rows from {draft.start} on differ from those stored under this key before "
                     f"(job {job}); use another key for other rows"
                 )
+            if opt_out := intake.opt_out(draft, ticket):
+                self.enter(opt_out)
             reaching_redis(lambda: self._submit(ticket))
 
         with self._renewed(job):
@@ -117,13 +119,13 @@ class Producer:
             seq=0 if operation in STATE_WORDS else None,
             after=after,
         )
+        return self.enter(ticket)
 
-        def enter() -> str:
-            self.jobs.open(facts.name, campaign, ticket.lane, operation, job=ticket.job)
-            self._submit(ticket)
-            return ticket.id
-
-        return reaching_redis(enter)
+    def enter(self, ticket: Ticket) -> str:
+        """Put a ticket that is all of its job into its lane: its id."""
+        if call := reaching_redis(lambda: self.jobs.enter(ticket)):
+            self._publish(call)
+        return ticket.id
 
     def ask(self, facts: Facts, what: str, kwargs: Mapping[str, str], *, timeout: float) -> Any:
         """What the account's dialer says; errors as of `leadlane.asking.ask`, and UnsupportedOperation."""

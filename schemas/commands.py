@@ -83,6 +83,11 @@ def load_account_question(kwargs: Mapping[str, Any]) -> str:
     return account
 
 
+def load_suppress_command(kwargs: Mapping[str, Any]) -> str:
+    """The ticket in the kwargs of ``leadlane.suppress.add``, ``remove`` or ``lookup``; errors as above."""
+    return str(_load(_SUPPRESS, kwargs)["batch"])
+
+
 def _load(schema: Strict, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(
@@ -247,8 +252,19 @@ class AgentsCommandSchema(CampaignCommandSchema):
             )
 
 
+class SuppressCommandSchema(Strict):
+    """The kwargs of ``leadlane.suppress.add``, ``remove`` and ``lookup``."""
+
+    otherwise = "numbers are given through Fleet.suppress or the command line, no message has them"
+
+    batch = Id(required=True, error_messages=required("numbers are given through Fleet.suppress"))
+    campaign = fields.String()
+    job = Id()
+
+
 _SCHEMA: Final = LeadCommandSchema()
 _STATE: Final = StateCommandSchema()
 _AGENTS: Final = AgentsCommandSchema()
 _CAMPAIGN: Final = CampaignQuestionSchema()
 _ACCOUNT: Final = AccountQuestionSchema()
+_SUPPRESS: Final = SuppressCommandSchema()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 from leadlane.schemas.settings import Settings, load_settings
-from leadlane.tasks import agents, campaigns, leads, lookups, maintenance
+from leadlane.tasks import agents, campaigns, leads, lookups, maintenance, suppress
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.control_line import ControlLine
 from leadlane.workers.runtime import LaneStep, WorkerApp
@@ -20,7 +20,7 @@ def make_worker_app(settings: Settings) -> WorkerApp:
     app.leadlane = settings
     app.steps["worker"].add(LaneStep)
     app.steps["consumer"].add(ControlLine)
-    kinds = (leads, campaigns, agents, lookups, maintenance)
+    kinds = (leads, campaigns, agents, lookups, suppress, maintenance)
     for task in (task for kind in kinds for task in kind.TASKS):
         task.register(app)
     return app

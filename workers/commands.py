@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from leadlane.schemas.errors import WrongUse
 from leadlane.schemas.outcomes import FATE_OF
 from leadlane.schemas.phones import masked
-from leadlane.workers import payloads
+from leadlane.workers import optouts, payloads
 from leadlane.workers.lanes import Ticket
 from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 
 if TYPE_CHECKING:
     from leadlane.workers.accounts import Facts
 
-COMMANDS = (*STATE_WORDS, *AGENT_WORDS)
+COMMANDS = (*STATE_WORDS, *AGENT_WORDS, *optouts.WORDS)
 TO_SEND, TO_LOOK, LOST = ".", ",", "~"
 
 
@@ -87,7 +87,7 @@ def fate(
     first = int(float(fields.get("first") or now_ms))
     members = {"members": int(why["members"])} if "members" in why else {}
     return {
-        "campaign": f"{fields['acct']}/{fields['campaign']}",
+        "campaign": f"{fields['acct']}/{fields['campaign']}".removeprefix(f"{optouts.NOBODY}/"),
         "command": command,
         "asked": fields["op"],
         "outcome": ended.value if ended else ("dead" if dead else "waiting"),
@@ -95,5 +95,6 @@ def fate(
         **members,
         "reason": why.get("reason") or (fields.get("reason") if dead or not ended else None) or None,
         "calls": int(fields.get("calls") or 0) + calls,
+        **json.loads(why.get("told") or "{}"),
         "waited_s": round(max(first - int(float(fields.get("created") or now_ms)), 0) / 1000, 3),
     }

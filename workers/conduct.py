@@ -58,6 +58,7 @@ class Conduct(ABC):
     call_ended: float = 0.0
 
     group: ClassVar[Literal["leads", "control"]]
+    replayed: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
@@ -143,7 +144,8 @@ class Conduct(ABC):
                 began_ms=max(int((now - began) * 1000), 0),
                 dice=self.engine.dice,
             ) | ({"seq": self.turn.seq} if self.turn.seq else {})
-            self.engine.keeper.remember(document)
+            if self.replayed:
+                self.engine.keeper.remember(document)
             return self.engine.lanes.leave(document)
 
         left = self.engine.patiently(leave)

@@ -10,7 +10,7 @@ from uuid import uuid4
 from leadlane.schemas.outcomes import OUTCOME_OF
 from leadlane.workers import payloads
 from leadlane.workers.commands import COMMANDS, fate
-from leadlane.workers.lanes import Lanes
+from leadlane.workers.lanes import Call, Lanes, Ticket
 
 CHUNK = 20
 EXPIRY_LOOK_MS = 1000
@@ -81,6 +81,16 @@ class Jobs:
                 pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
             pipe.execute()
         return job
+
+    def enter(self, ticket: Ticket, *, may_call: bool = True) -> Call | None:
+        """Put a ticket that is all of its job into its lane; the call to publish if its turn is now.
+
+        May be repeated.
+        """
+        self.open(ticket.account, ticket.campaign, ticket.lane, ticket.operation, job=ticket.job)
+        _, call = self.lanes.submit(ticket, may_call=may_call)
+        self.lanes.seal(ticket.job)
+        return call
 
     def keyed(self, key: str) -> str:
         """The job of an idempotency key, whether it exists yet or not; one key has one job in any race."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from leadlane.workers.accounts import account_names
-from leadlane.workers.blocking import COOLED
+from leadlane.workers.blocking import COOLED, OPT_OUTS
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.optouts import unturned
 
 GROUPS = ("control", "leads")
 CHUNK = 500
@@ -108,10 +109,11 @@ def _views(
                 pipe.zcard(lanes.key("wait", name))
                 pipe.zrange(lanes.key("wait", name), 0, 0)
                 pipe.lrange(lanes.key("aboard", name), 0, -1)
+                pipe.exists(*unturned(lanes, name))
             counted = pipe.execute()
         # Who is at the head: the ticket of the call or turn, else the first that waits.
         heads = [
-            fields.get("ticket") or (counted[3 * i + 1] or [b""])[0].decode()
+            fields.get("ticket") or (counted[4 * i + 1] or [b""])[0].decode()
             for i, fields in enumerate(stored)
         ]
         tickets = _hashes(lanes, (lanes.key("t", head) for head in heads))
@@ -123,8 +125,9 @@ def _views(
                 ticket,
                 account,
                 accounts.get(account, {}),
-                counted[3 * i],
-                len(counted[3 * i + 2]),
+                counted[4 * i],
+                len(counted[4 * i + 2]),
+                bool(counted[4 * i + 3]),
                 now,
             )
 
@@ -137,6 +140,7 @@ def _view(
     facts: Mapping[str, str],
     waiting: int,
     aboard: int,
+    hushed: bool,
     now: int,
 ) -> LaneView:
     address: dict[str, Any] = json.loads(fields.get("address") or "{}")
@@ -158,7 +162,7 @@ def _view(
         waiting=waiting,
         aboard=aboard,
         next_s=None if at is None else max(at - now, 0.0) / 1000,
-        reason=hold or _pause(ticket, account, facts, now),
+        reason=hold or (OPT_OUTS if hushed and state == "idle" else _pause(ticket, account, facts, now)),
     )
 
 

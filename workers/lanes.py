@@ -39,7 +39,9 @@ class Ticket:
     one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
     that it must run to end. ``seq`` is the place of a command about a campaign's state among its like, 0 to be
     given one; ``after`` the job whose end it waits for. A task of more leads than a batch may hold is cut: its
-    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``.
+    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``. One with ``front``
+    goes before all that waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the
+    ticket is over.
     """
 
     id: str
@@ -62,6 +64,8 @@ class Ticket:
     linked: bool = False
     piece_of: str = ""
     cut_into: int = 0
+    front: bool = False
+    unturned: str = ""
     seq: int | None = None
     after: str = ""
 
@@ -180,20 +184,19 @@ class Lanes:
             "size": ticket.size,
             "class": ticket.priority,
         }
-        if ticket.options:
-            fields["options"] = ticket.options
-        if ticket.signature:
-            fields["sig"] = ticket.signature
-        if ticket.piece_of:
-            fields["of"] = ticket.piece_of
-        if ticket.cut_into:
-            fields["cut"] = ticket.cut_into
-        if ticket.linked:
-            fields["links"] = 1
+        more: dict[str, str | int] = {
+            "options": ticket.options,
+            "sig": ticket.signature,
+            "of": ticket.piece_of,
+            "cut": ticket.cut_into,
+            "links": int(ticket.linked),
+            "after": ticket.after,
+            "front": int(ticket.front),
+            "unturned": ticket.unturned,
+        }
+        fields |= {name: value for name, value in more.items() if value}
         if ticket.seq is not None:
             fields["seq"] = ticket.seq
-        if ticket.after:
-            fields["after"] = ticket.after
         if ticket.expires_in_ms is not None:
             fields["expires_in"] = ticket.expires_in_ms
         status, call = self._run(

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import structlog
 
+from leadlane.workers import optouts
 from leadlane.workers.accounts import NO_SETTINGS
 from leadlane.workers.conduct import Conduct, End
 from leadlane.workers.delivery import Delivery
@@ -16,11 +17,13 @@ from leadlane.workers.keeper import Turn
 from leadlane.workers.membership import AgentsTurn
 from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 from leadlane.workers.states import StateTurn
+from leadlane.workers.suppressing import OptOutTurn
 
 log = structlog.get_logger(__name__)
 CONDUCTS: dict[str, type[Conduct]] = {
     **dict.fromkeys(STATE_WORDS, StateTurn),
     **dict.fromkeys(AGENT_WORDS, AgentsTurn),
+    **dict.fromkeys(optouts.WORDS, OptOutTurn),
 }
 """Who conducts a turn for an operation that does not carry leads."""
 

@@ -15,6 +15,7 @@ from .campaigns import campaigns
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
+from .suppress import suppress
 
 
 class Commands(TyperGroup):
@@ -73,3 +74,4 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(agents, name="agents")
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
+app.add_typer(suppress, name="suppress")

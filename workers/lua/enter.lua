@@ -51,7 +51,7 @@ if t.expires and num(t.expires) <= now then
   return { 'done', 'expired' }
 end
 local free = called or (l.state == 'idle' and num(l.next) <= now and num(t.not_before) <= now and head(lane) == id)
-local may = free and not l.hold and now >= quiet and redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 0
+local may = free and not l.hold and now >= quiet and not hushed_by(lane) and redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 0
   and admitted_at(t.acct, l.group, 0) <= now
 if not may then
   if called then

@@ -10,7 +10,8 @@
 --                            (of a state lane also want, the newest command, want_seq, last_seq given, hurry: a pause
 --                            or stop waits, and unsure:<operation>: ms until which a lost one may still run)
 --   P:kept:<lane>      set   commands that wait for the end of a job; P:then:<job> list of those that wait for it
---   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number
+--   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number;
+--                            those at the very front have -2^30 + number
 --   P:aboard:<lane>    list  tickets of the turn, holder first
 --   P:due:<account>:<group>   zset  free lane with work -> ms of its next turn; group is control or leads
 --   P:timers           zset  called or held lane -> ms when its call is overdue, its turn over
@@ -24,12 +25,18 @@
 --   P:told:<ticket>    string  somebody is telling the end of this ticket to tasks that wait for it; expires in 30 s
 --   P:finish           zset  ended tickets whose Celery result is still to be written -> ms when a dispatcher may
 --   P:pieces:<ticket>  int   pieces still on their way of a task that was cut (its last piece is the ticket)
+--   P:unturned:<scope> set   opt-out tickets of the scope that are not in its entries yet: none of its lanes is called
+--   P:hushed:<scope>   set   lanes that wait for that;  P:scopes set of scopes in which anybody has opted out
+--   P:optout:<scope>   hash  hidden number -> ms and source of its opt-out (workers/optouts.py, like the next two)
+--   P:had:<lane>:<month>  string  six bytes of each hidden number called in; expires 100 days after the last call
+--   P:reached          hash  lane that has such strings -> account that called last
+--   P:hashkey          string  key of hidden numbers, if workers were given none; P:hashprint what tells it from others
 --   P:dead             zset  dead tickets -> ms of death
 --   P:job:<job>        hash  counters; P:batches:<job> list of its tickets;
 --   P:key:<key>        string  idempotency key -> job; these three expire `retention` after the job's end,
 --                            while no ticket of it is dead
 local P = KEYS[1]
-local CALL_MS, IN_VAIN, BULK_TURN, SEQ = 5000, 3, 10, 2 ^ 30
+local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY = 5000, 3, 10, 2 ^ 30, '*'
 local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?', 'g', 'o' }
 
 local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention')
@@ -204,6 +211,32 @@ local function uncall(id, acct, group)
   redis.call('ZREM', P .. ':called:' .. acct, id)
 end
 
+-- Opt-outs ------------------------------------------------------------------------------------
+
+-- A scope that the lane lies in and that has opt-outs which are not yet kept from calls, or nil.
+local function hushed_by(lane)
+  local rest = string.match(lane, '^leads/(.+)$')
+  if not rest then return nil end
+  local scopes = { 'campaign/' .. rest, 'account/' .. (string.match(rest, '^[^/]*/[^/]*') or rest), 'all' }
+  local key = P .. ':unturned:'
+  if redis.call('EXISTS', key .. scopes[1], key .. scopes[2], key .. scopes[3]) == 0 then return nil end
+  for _, scope in ipairs(scopes) do if redis.call('EXISTS', key .. scope) == 1 then return scope end end
+end
+
+local rescore                -- below
+
+-- A ticket is over: of an opt-out no number stays, and if it was the last of its scope the lanes go on.
+local function turned(id)
+  local t = get(ticket_key(id), 'acct', 'unturned')
+  if t.acct ~= NOBODY then return end
+  redis.call('DEL', P .. ':pay:' .. id)
+  local scope, key = t.unturned, P .. ':unturned:' .. (t.unturned or '')
+  if not scope or redis.call('SREM', key, id) == 0 or redis.call('EXISTS', key) == 1 then return end
+  local lanes = redis.call('SMEMBERS', P .. ':hushed:' .. scope)
+  redis.call('DEL', P .. ':hushed:' .. scope)
+  for _, lane in ipairs(lanes) do rescore(lane) end
+end
+
 local function expire_ticket(id)
   for _, part in ipairs({ ':t:', ':pay:', ':out:', ':why:', ':pieces:' }) do redis.call('PEXPIRE', P .. part .. id, retention) end
 end
@@ -214,6 +247,7 @@ local function set_done(id, job, how, own)
   expire_ticket(id)
   redis.call('HINCRBY', P .. ':job:' .. job, 'done', 1)
   end_job_if_over(job)
+  turned(id)
   return to_finish(id, own, how == 'ok' and CALL_MS or 0)
 end
 
@@ -269,7 +303,7 @@ local function head(lane)
     local first = redis.call('ZRANGE', wait, 0, 0, 'WITHSCORES')
     local id = first[1]
     if not id then return nil end
-    if num(redis.call('HGET', lane_key(lane), 'turns')) % BULK_TURN == BULK_TURN - 1 then
+    if num(first[2]) >= 0 and num(redis.call('HGET', lane_key(lane), 'turns')) % BULK_TURN == BULK_TURN - 1 then
       local band = (math.floor(num(first[2]) / (3 * SEQ)) * 3 + 2) * SEQ
       id = redis.call('ZRANGEBYSCORE', wait, band, band + SEQ - 1, 'LIMIT', 0, 1)[1] or id
     end
@@ -293,7 +327,7 @@ end
 -- Puts the lane where its next action belongs, and its account with it. A lane that is called or held stands
 -- apart from the due ones: calls get overdue and turns end also while their account is held, cools or has no
 -- slot, or what they occupy would never be free again.
-local function rescore(lane)
+function rescore(lane)
   local l = get(lane_key(lane), 'state', 'hold', 'next', 'until', 'acct', 'group')
   if not l.state then return end
   if l.state ~= 'idle' then
@@ -310,6 +344,11 @@ local function rescore(lane)
       acct, at = t.acct, math.max(num(l.next), num(t.not_before))
       if redis.call('HEXISTS', acct_key(acct), 'hold:' .. t.op) == 1 then
         redis.call('ZADD', P .. ':held:' .. acct .. ':' .. t.op, at, lane)
+        at = nil
+      end
+      local scope = at and hushed_by(lane)
+      if scope then
+        redis.call('SADD', P .. ':hushed:' .. scope, lane)
         at = nil
       end
     end
@@ -363,7 +402,7 @@ local function try_call(lane)
   if not id then return nil end
   local t = get(ticket_key(id), 'acct', 'op', 'not_before')
   if math.max(num(l.next), num(t.not_before)) > now then return nil end
-  if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 then return nil end
+  if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 or hushed_by(lane) then return nil end
   local queue, ahead = queue_of(l.group), redis.call('ZCARD', P .. ':called:' .. t.acct)
   if l.group == 'control' then ahead = math.min(ahead, redis.call('ZCARD', P .. ':calls:control')) end  -- before all leads
   local at = admitted_at(t.acct, l.group, ahead)

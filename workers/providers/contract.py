@@ -6,7 +6,7 @@ The engine never looks into a body. It hands wire leads to ``Operation.body`` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -67,6 +67,10 @@ class Operation:
         judge: status, decoded error body -> outcome code if the refusal is about the one lead of the call
             and final, or '' to go by the table.
         answers: rows that differ from the table in ``answers.py``.
+        silences: wire lead -> whether it has the dialer leave its person alone; such a one goes also to somebody
+            who has opted out.
+        others: wire lead -> further numbers that it has called, in digits.
+        without: wire lead, numbers in digits -> the wire lead without those of its further numbers.
         source: page of the provider's reference these facts come from.
     """
 
@@ -85,11 +89,22 @@ class Operation:
     refuses: Callable[[Mapping[str, Any]], str] = lambda _: ""
     judge: Callable[[int, Any], str] = lambda _status, _body: ""
     answers: Mapping[int, Meaning] = field(default_factory=dict)
+    silences: Callable[[str], bool] = never
+    others: Callable[[str], Sequence[str]] = lambda _: ()
+    without: Callable[[str, Collection[str]], str] = lambda wire, _: wire
 
     @property
     def by_id(self) -> bool:
         """Whether a lead is named by the id that the dialer gave it."""
         return "{lead}" in self.path
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """How a campaign is told that a person has opted out: an operation, with these fields of its lead."""
+
+    operation: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +222,7 @@ class Provider:
         rates: limits of an account that sets none of its own.
         budget: headers that tell how many calls are left, and when (Unix seconds) the count begins anew.
         closed_words: words in a refusal that mean that the campaign, not a lead, is the trouble.
+        opt_out: how a campaign is told of an opt-out; None if it cannot be.
         states: campaign states, where the dialer lets us see or set them.
         agents: agents of campaigns, where it has such.
     """
@@ -225,6 +241,7 @@ class Provider:
     source: str
     rates: tuple[str, ...] = ()
     budget: tuple[str, str] | None = None
+    opt_out: OptOut | None = None
     states: States | None = None
     agents: Agents | None = None
 

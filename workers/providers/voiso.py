@@ -17,6 +17,7 @@ from leadlane.workers.providers.contract import (
     Listing,
     Look,
     Operation,
+    OptOut,
     Page,
     Provider,
     Reading,
@@ -161,6 +162,7 @@ VOISO = Provider(
     bad_leads=wire.bad_indices,
     closed_words=("should be live",),
     source=RUNNING,
+    opt_out=OptOut("update", {"active": False}),
     states=STATES,
     agents=AGENTS,
     operations={
@@ -188,6 +190,7 @@ VOISO = Provider(
             adapt=_adapt("update"),
             read=_read("update"),
             unreadable="u",
+            silences=lambda lead: json.loads(lead).get("active") is False,
             source=RUNNING,
         ),
     },

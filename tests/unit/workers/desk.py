@@ -18,6 +18,7 @@ from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.lead_ids import LeadIds
+from leadlane.workers.optouts import OptOuts
 from leadlane.workers.transport import Transport
 
 KEY = "key-of-the-dialer"
@@ -52,6 +53,7 @@ class Desk:
             transport=Transport(transport=httpx.MockTransport(dialer)),
             keeper=Keeper(lanes, worker="w", slots={"turns": 1}, lease_s=60),
             lead_ids=LeadIds(lanes, b"k" * 32),
+            opt_outs=OptOuts(lanes, b"k" * 32),
             keys={"acct": KEY},
             publish=lambda _: None,
             finish=lambda _: None,
