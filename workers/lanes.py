@@ -23,8 +23,8 @@ ROW_FIELDS = (
     "search", "created", "calls", "options", "links", "cut",
 )  # fmt: skip
 SCRIPTS = (
-    "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
-    "slice", "submit",
+    "admit", "alive", "boot", "cancel", "dead", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew",
+    "resolve", "seal", "slice", "submit",
 )  # fmt: skip
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
@@ -256,6 +256,26 @@ class Lanes:
     def expire(self, ticket: str) -> bool:
         """End a ticket that waits and whose time is over: whether it ended here."""
         return bool(self._run("expire", ticket))
+
+    def resolve(
+        self,
+        ticket: str,
+        act: Literal["delivered", "discard", "resend"],
+        why: str,
+        rows: Sequence[int] | None,
+    ) -> tuple[str, int]:
+        """Settle uncertain leads of a ticket, or have them sent again: what was done, and with how many.
+
+        ``rows`` are positions in the ticket; None stands for all that are uncertain.
+        """
+        positions = "" if rows is None else json.dumps(list(rows))
+        answer, n = self._run("resolve", ticket, act, why, positions)
+        return answer.decode(), int(n)
+
+    def dead(self, ticket: str, act: Literal["retry", "discard"]) -> tuple[str, int]:
+        """Have a dead ticket tried again, or give it up: what was done, and with how many leads."""
+        answer, n = self._run("dead", ticket, act)
+        return answer.decode(), int(n)
 
     def hold(
         self, what: Literal["account", "operation", "lane"], name: str, reason: str, operation: str = ""

@@ -13,6 +13,7 @@ from . import imports, output
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
+from .unsettled import dead, uncertain
 
 
 class Commands(TyperGroup):
@@ -66,3 +67,5 @@ app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remov
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
+app.add_typer(uncertain, name="uncertain")
+app.add_typer(dead, name="dead")

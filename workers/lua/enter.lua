@@ -33,6 +33,7 @@ end
 if t.state == 'done' or t.state == 'dead' then
   if not is_whole(id) then return { 'parked' } end
   redis.call('ZREM', P .. ':finish', id)
+  if t['end'] == 'discarded' then return { 'dead', t.reason } end      -- given up: its task has failed all the same
   return { t.state, t.state == 'done' and t['end'] or t.reason }
 end
 if t.state == 'holding' and t.token == token then                    -- asked again: the reply was lost
