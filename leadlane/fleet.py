@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from leadlane.command import Command
 from leadlane.job import Job
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.addresses import CampaignAddress
@@ -125,6 +126,32 @@ class Campaign:
         """
         rows = (number if isinstance(number, Mapping) else {"phone_number": number} for number in numbers)
         return self._send("remove", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
+
+    def start(self, *, after: Job | None = None) -> Command:
+        """Want the campaign started. With ``after`` only once that job has ended, if nothing newer is wanted then.
+
+        The newest of start, pause and stop is what is wanted; older ones that have not left end as
+        ``superseded``. Raises UnsupportedOperation, UnknownJob, Unreachable.
+        """
+        if after is not None:
+            after.progress()
+        return self._command("start", after="" if after is None else after.id)
+
+    def pause(self) -> Command:
+        """Want the campaign paused. As for start."""
+        return self._command("pause")
+
+    def stop(self) -> Command:
+        """Want the campaign stopped. No older start, however late it comes, undoes it. As for start."""
+        return self._command("stop")
+
+    def _command(self, operation: str, asked: Mapping[str, object] | None = None, after: str = "") -> Command:
+        self._facts.check(operation)
+        campaign = CampaignAddress.parse(self.address).campaign
+        jobs = self._producer.jobs
+        return Command(
+            jobs, self._producer.command(self._facts, operation, campaign, asked or {}, after=after)
+        )
 
     def _send(
         self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None

@@ -15,12 +15,17 @@ from celery import Celery, Signature, current_task
 from kombu.utils.json import loads
 
 from leadlane.workers.lanes import Call
+from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 
 CALL_HEADER = "leadlane_call"
 """Message header with the number of the call, so that a lost one is told from a slow one."""
 LINKS_HEADER = "leadlane_links"
 """Message header of a task whose links lie with its payload."""
-TASK_OF = {name: f"leadlane.leads.{name}" for name in ("import", "update", "remove")}
+TASK_OF = {
+    **{name: f"leadlane.leads.{name}" for name in ("import", "update", "remove")},
+    **{name: f"leadlane.campaigns.{name}" for name in STATE_WORDS},
+    **{name: f"leadlane.agents.{name.removesuffix('_agents')}" for name in AGENT_WORDS},
+}
 
 
 def publish(app: Celery, call: Call) -> None:

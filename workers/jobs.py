@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from leadlane.schemas.outcomes import OUTCOME_OF
 from leadlane.workers import payloads
+from leadlane.workers.commands import fate
 from leadlane.workers.lanes import Lanes
 
 CHUNK = 20
@@ -222,6 +223,12 @@ class Jobs:
             return payloads.unpack(raw).links if raw else ""
         except payloads.PayloadUnreadableError:
             return ""
+
+    def fate(self, ticket: str, fields: Mapping[str, str]) -> dict[str, object]:
+        """What became of a command so far (`commands.fate`)."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
+        why = {name.decode(): reason.decode() for name, reason in raw.items()}
+        return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self.now_ms())
 
     def codes(self, ticket: str, n: int) -> str:
         """The outcome codes of a ticket's rows."""

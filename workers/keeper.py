@@ -117,14 +117,14 @@ class Keeper:
         if not turns:
             return
         asked = time.monotonic()
-        lost = set(
-            self.lanes.renew([_document(turn, asked) for turn in turns], lease_ms=int(self.lease_s * 1000))
+        lost, stays = self.lanes.renew(
+            [_document(turn, asked) for turn in turns], lease_ms=int(self.lease_s * 1000)
         )
         for turn in turns:
             if turn.token in lost:
                 turn.lost = True  # a call that has begun goes on: its answer may still say what is not known
                 log.warning("turn lost", lane=turn.lane)
-            else:
+            elif turn.token not in stays:
                 turn.lease_until = min(asked + self.lease_s, turn.deadline)
                 if not turn.begun:
                     turn.begin_by = asked + BEGIN_S

@@ -91,7 +91,7 @@ class Unsettled:
                     yield UncertainLead(
                         job=fields["job"],
                         index=lead.index,
-                        phone_number=lead.phone_number,
+                        phone_number=lead.phone_number.removesuffix("+"),  # a command has none
                         campaign=_campaign(fields),
                         operation=fields["op"],
                         since_ms=since_ms,

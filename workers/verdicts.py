@@ -262,6 +262,7 @@ def document(
     account: str,
     operation: str,
     rest_ms: int,
+    unsure_ms: int = 0,
     began_ms: int,
     dice: Callable[[], float],
 ) -> dict[str, Any]:
@@ -287,6 +288,8 @@ def document(
         "may_call": True,
         "tickets": [move.document(called=verdict.called) for move in verdict.moves],
     }
+    if unsure_ms:
+        out["unsure_ms"] = unsure_ms
     if verdict.hold:
         out["hold"] = verdict.hold
     return out

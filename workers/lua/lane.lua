@@ -7,6 +7,9 @@
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
 --   P:why:<ticket>     hash  lead index, or outcome code, -> reason
 --   P:lane:<lane>      hash  state idle|called|held and what belongs to it
+--                            (of a state lane also want, the newest command, want_seq, last_seq given, hurry: a pause
+--                            or stop waits, and unsure:<command>: ms until which a lost one may still run)
+--   P:kept:<lane>      set   commands that wait for the end of a job; P:then:<job> list of those that wait for it
 --   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number
 --   P:aboard:<lane>    list  tickets of the turn, holder first
 --   P:due:<account>:<group>   zset  free lane with work -> ms of its next turn; group is control or leads
@@ -29,7 +32,7 @@
 --                            while no ticket of it is dead
 local P = KEYS[1]
 local CALL_MS, IN_VAIN, BULK_TURN, SEQ = 5000, 3, 10, 2 ^ 30
-local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?' }
+local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?', 'g', 'o' }
 
 local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention')
 local time = redis.call('TIME')
@@ -104,11 +107,17 @@ end
 
 -- Outcomes and jobs ---------------------------------------------------------------------------
 
+local enter_kept             -- below: it needs what stands between
+
 local function end_job_if_over(job)
   local key = P .. ':job:' .. job
   local j = get(key, 'sealed', 'batches', 'done', 'dead_tickets', 'ended', 'key')
   if not j.sealed or num(j.done) + num(j.dead_tickets) < num(j.batches) then return end
-  if not j.ended then redis.call('HSET', key, 'ended', now) end
+  if not j.ended then
+    redis.call('HSET', key, 'ended', now)
+    for _, id in ipairs(redis.call('LRANGE', P .. ':then:' .. job, 0, -1)) do enter_kept(id) end
+    redis.call('DEL', P .. ':then:' .. job)
+  end
   if num(j.dead_tickets) > 0 then return end       -- a person may still revive them
   redis.call('PEXPIRE', key, retention)
   redis.call('PEXPIRE', P .. ':batches:' .. job, retention)
@@ -264,6 +273,18 @@ local function join(lane, kind, class)
   return (epoch * 3 + class) * SEQ + seq
 end
 
+-- Whether a newer command than this one has come; of tickets that are no commands never.
+local function overtaken(lane, id)
+  local seq = redis.call('HGET', ticket_key(id), 'seq')
+  return seq and num(seq) < num(redis.call('HGET', lane_key(lane), 'want_seq'))
+end
+
+-- Ends a command that was overtaken.
+local function set_superseded(id, job)
+  record(id, job, 1, 'o')
+  return set_done(id, job, 'superseded')
+end
+
 local function wait_again(lane, id, place) redis.call('ZADD', P .. ':wait:' .. lane, place, id) end
 
 -- Lanes ---------------------------------------------------------------------------------------
@@ -330,7 +351,7 @@ end
 
 local function set_idle(lane)
   redis.call('HSET', lane_key(lane), 'state', 'idle')
-  redis.call('HDEL', lane_key(lane), 'ticket', 'token', 'until', 'lease', 'deadline', 'cancel')
+  redis.call('HDEL', lane_key(lane), 'ticket', 'token', 'until', 'lease', 'deadline', 'cancel', 'hurry')
 end
 
 -- What a publisher needs: id, queue, call number, operation, account, campaign, job, leads, class, signature.
@@ -383,13 +404,14 @@ end
 -- A turn whose lease is over: its attempt has no answer. All aboard wait at their places again and
 -- travel alone next time, so that a batch that kills its worker is found.
 local function end_turn(lane)
-  local l = get(lane_key(lane), 'token', 'acct', 'next', 'lost')
+  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq')
   for _, id in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do
-    local t = get(ticket_key(id), 'token', 'place', 'cancel')
+    local t = get(ticket_key(id), 'token', 'place', 'cancel', 'job')
     if l.token and t.token == l.token then
       redis.call('HDEL', ticket_key(id), 'token')
       redis.call('HINCRBY', ticket_key(id), 'attempts', 1)
-      if t.cancel then end_unsent(id, 'x', 'cancelled')
+      if overtaken(lane, id) then set_superseded(id, t.job)
+      elseif t.cancel then end_unsent(id, 'x', 'cancelled')
       else
         redis.call('HSET', ticket_key(id), 'state', 'waiting', 'solo', 1)
         wait_again(lane, id, t.place)
@@ -399,14 +421,65 @@ local function end_turn(lane)
   redis.call('DEL', P .. ':aboard:' .. lane)
   redis.call('SREM', P .. ':flight:' .. l.acct, lane)
   if redis.call('HGET', acct_key(l.acct), 'probe') == l.token then redis.call('HSET', acct_key(l.acct), 'probe', 'due') end
-  redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost)))
+  -- A lost command delays no other: what comes after it is confirmed once it can no longer run.
+  if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. redis.call('HGET', ticket_key(l.ticket), 'op'), num(l.lost))
+  else redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost))) end
   set_idle(lane)
+end
+
+-- Commands: the newest word about a campaign's state is what is wanted ---------------------------
+
+-- The sequence of a command: as given, or after all that were given before.
+local function sequence(lane, given)
+  local last = num(redis.call('HGET', lane_key(lane), 'last_seq'))
+  local micros = time[1] * 1000000 + time[2] + (tonumber(clock[1]) or 0) * 1000
+  local seq = given > 0 and given or math.max(last + 1, micros)
+  if seq > last then redis.call('HSET', lane_key(lane), 'last_seq', string.format('%.0f', seq)) end
+  return string.format('%.0f', seq)
+end
+
+-- Ends a command that has not left: a newer word came.
+local function supersede(lane, id)
+  local t = get(ticket_key(id), 'state', 'acct', 'job')
+  redis.call('ZREM', P .. ':wait:' .. lane, id)
+  redis.call('SREM', P .. ':kept:' .. lane, id)
+  if t.state == 'called' then uncall(id, t.acct, 'control') set_idle(lane) end
+  set_superseded(id, t.job)
+end
+
+-- Puts a command into its lane: what it says is wanted from now on, and older words that wait end here; or it
+-- ends itself, if a newer one was there.
+local function intend(lane, id)
+  local t = get(ticket_key(id), 'op', 'seq', 'place')
+  local l = get(lane_key(lane), 'want_seq', 'state', 'lease')
+  if num(t.seq) < num(l.want_seq) then return supersede(lane, id) end
+  redis.call('HSET', lane_key(lane), 'want', t.op, 'want_seq', t.seq)
+  for _, key in ipairs({ redis.call('ZRANGE', P .. ':wait:' .. lane, 0, -1), redis.call('SMEMBERS', P .. ':kept:' .. lane) }) do
+    for _, older in ipairs(key) do
+      if num(redis.call('HGET', ticket_key(older), 'seq')) < num(t.seq) then supersede(lane, older) end
+    end
+  end
+  redis.call('HSET', ticket_key(id), 'state', 'waiting')
+  wait_again(lane, id, t.place)
+  -- What quiets a campaign waits for a call under way no longer than its lease, which is not renewed.
+  if t.op ~= 'start' and redis.call('HGET', lane_key(lane), 'state') == 'held' then
+    redis.call('HSET', lane_key(lane), 'hurry', 1, 'until', num(l.lease))
+  end
+  rescore(lane)
+end
+
+-- The job that a command waited for is over.
+function enter_kept(id)
+  local t = get(ticket_key(id), 'state', 'lane')
+  if t.state ~= 'kept' then return end
+  redis.call('SREM', P .. ':kept:' .. t.lane, id)
+  intend(t.lane, id)
 end
 
 -- A ticket that was done or dead waits again, as if it had come now: behind all that wait, with new attempts and
 -- no time of its own to end. What waits for its task has been told its end already, or is told the new one.
 local function revive(id)
-  local t = get(ticket_key(id), 'state', 'lane', 'job', 'op', 'class', 'pending')
+  local t = get(ticket_key(id), 'state', 'lane', 'job', 'op', 'class', 'pending', 'seq')
   local job = P .. ':job:' .. t.job
   if t.state == 'dead' then
     redis.call('ZREM', P .. ':dead', id)
@@ -425,6 +498,7 @@ local function revive(id)
   local kind = t.op == 'import' and group == 'leads' and 'import' or 'other'
   local place = join(t.lane, kind, ({ urgent = 0, normal = 1, bulk = 2 })[t.class] or 1)
   redis.call('HSET', ticket_key(id), 'state', 'waiting', 'place', place)
+  if t.seq then return intend(t.lane, id) end
   wait_again(t.lane, id, place)
   rescore(t.lane)
 end

@@ -4,6 +4,7 @@
 --   lane, token,
 --   rest_ms     from now until the lane may have its next turn (gap, or what a lost call may still take),
 --   hold        reason to hold the lane, if any,
+--   unsure_ms   from now until which the command of this turn may still run, if its answer was lost,
 --   account     {acct, op, signal: ok|throttled|failed|hold|hold_op|none, reason, began_ms (ago), wait_ms (Retry-After
 --               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
 --   may_call    true if the caller publishes the next call,
@@ -29,6 +30,7 @@ local function move(v, own)
   redis.call('HDEL', ticket_key(v.id), 'token', 'open', 'lost')    -- its codes say what is known of the attempt
   if v.act == 'done' then return set_done(v.id, t.job, 'ok', own) end
   if v.act == 'dead' then return set_dead(v.id, t.job, num(t.n), v.reason, own) end
+  if overtaken(lane, v.id) then return set_superseded(v.id, t.job) end
   if t.cancel then return end_unsent(v.id, 'x', 'cancelled') end
   if t.expires and num(t.expires) <= now then return end_unsent(v.id, 'e', 'expired') end
   local place = num(t.place)
@@ -92,6 +94,7 @@ signal()
 redis.call('SREM', P .. ':flight:' .. l.acct, lane)
 redis.call('DEL', P .. ':aboard:' .. lane)
 redis.call('HSET', lane_key(lane), 'next', now + doc.rest_ms)
+if doc.unsure_ms then redis.call('HSET', lane_key(lane), 'unsure:' .. a.op, now + doc.unsure_ms) end
 if doc.hold then redis.call('HSET', lane_key(lane), 'hold', doc.hold) end
 set_idle(lane)
 rescore(lane)

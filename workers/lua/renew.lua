@@ -3,10 +3,10 @@
 -- ARGV[1]  lease_ms
 -- ARGV[2]  JSON list of turns {lane, token, acct, group, tickets, lost_ms: ms from now until which the
 --          running call may still be at the dialer, and the gap; turn_ms: ms left to the turn's deadline}
--- Returns the tokens of the turns that are lost.
-local lost = {}
+-- Returns the tokens of the turns that are lost, and of those whose lease stays as it is.
+local lost, stays = {}, {}
 for _, turn in ipairs(cjson.decode(ARGV[2])) do
-  local l = get(lane_key(turn.lane), 'token', 'state', 'deadline')
+  local l = get(lane_key(turn.lane), 'token', 'state', 'deadline', 'lease', 'hurry', 'want_seq')
   if l.token ~= turn.token and l.state ~= 'held' and now < quiet then
     -- The server forgot this turn (its last writes were lost). Nobody else has it: no turn is given yet.
     if l.state == 'called' then
@@ -32,11 +32,15 @@ for _, turn in ipairs(cjson.decode(ARGV[2])) do
   if l.token == turn.token then
     -- The holder's own clock bounds the turn too: the server's may have gone back.
     local lease = now + math.min(num(ARGV[1]), num(l.deadline) - now, turn.turn_ms)
+    if l.hurry then        -- a pause or stop waits: it shall not wait longer
+      lease = num(l.lease)
+      stays[#stays + 1] = turn.token
+    end
     local gone = now + turn.lost_ms
-    redis.call('HSET', lane_key(turn.lane), 'lease', lease, 'lost', gone, 'until', math.max(lease, gone))
+    redis.call('HSET', lane_key(turn.lane), 'lease', lease, 'lost', gone, 'until', l.want_seq and lease or math.max(lease, gone))
     rescore(turn.lane)
   else
     lost[#lost + 1] = turn.token
   end
 end
-return lost
+return { lost, stays }

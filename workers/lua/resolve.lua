@@ -6,7 +6,7 @@
 -- ARGV[4]  JSON list of positions of leads in the ticket; '' for all that are uncertain
 -- Returns {'settled', number of leads}, those that are not uncertain left out; or nothing has changed: {'aboard', 0}
 -- (to be sent again, but a turn is at work on the ticket), {'lost', 0} (its payload is gone), {'unknown', 0}.
-local DELIVERED = { update = 'u', remove = 'm' }
+local DELIVERED = { import = 'c', update = 'u', remove = 'm' }        -- of a command: it is so
 local id, act = ARGV[1], ARGV[2]
 local t = get(ticket_key(id), 'state', 'job', 'op', 'reason')
 local old = redis.call('GET', P .. ':out:' .. id)
@@ -16,7 +16,7 @@ if act == 'resend' then
   if redis.call('EXISTS', P .. ':pay:' .. id) == 0 then return { 'lost', 0 } end
 end
 
-local code = act == 'resend' and '.' or act == 'discard' and 'f' or DELIVERED[t.op] or 'c'
+local code = act == 'resend' and '.' or act == 'discard' and 'f' or DELIVERED[t.op] or 'g'
 local chosen, codes, n = ARGV[4] ~= '' and {} or nil, {}, 0
 for _, position in ipairs(chosen and cjson.decode(ARGV[4]) or {}) do chosen[position + 1] = true end
 for i = 1, #old do

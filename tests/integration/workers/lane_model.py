@@ -399,7 +399,7 @@ class World:
             }
             for run in runs
         ]
-        lost = self.lanes.renew(turns, lease_ms=LEASE)
+        lost, _ = self.lanes.renew(turns, lease_ms=LEASE)
         for run in runs:
             if run.token in lost:
                 run.lost = True
