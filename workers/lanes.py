@@ -26,6 +26,8 @@ SCRIPTS = (
     "admit", "alive", "boot", "cancel", "dead", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew",
     "resolve", "seal", "slice", "submit",
 )  # fmt: skip
+TURN_OVER, TICKET_CANCELLED = -1, -2
+"""What ``Lanes.slice`` answers if no call may begin."""
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
 
@@ -229,16 +231,18 @@ class Lanes:
     def slice(
         self,
         lane: str,
-        ticket: str,
         token: str,
         *,
-        ended: int = -1,
+        ended: tuple[str, int] | None = None,
         code: str = "",
         why: str = "",
-        begins: int = -1,
+        begins: tuple[str, int] | None = None,
     ) -> int:
-        """Record the call of one lead and let the next begin: 0, ms to wait, or -1 if the turn is over."""
-        return int(self._run("slice", lane, ticket, token, ended, code, why, begins))
+        """Record the call of one lead and let the next begin: 0, ms to wait, TURN_OVER or TICKET_CANCELLED.
+
+        A lead is named by its ticket and its position there.
+        """
+        return int(self._run("slice", lane, token, *(ended or ("", -1)), code, why, *(begins or ("", -1))))
 
     def leave(self, document: Mapping[str, Any]) -> Left:
         """End a turn: the document is described in ``leave.lua``."""

@@ -402,18 +402,20 @@ local function try_call(lane)
 end
 
 -- A turn whose lease is over: its attempt has no answer. All aboard wait at their places again and
--- travel alone next time, so that a batch that kills its worker is found.
+-- travel alone next time, so that a batch that kills its worker is found; where each lead is a call of its own, after
+-- the second time, since so many turns take long.
 local function end_turn(lane)
-  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq')
+  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq', 'one_by_one')
   for _, id in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do
     local t = get(ticket_key(id), 'token', 'place', 'cancel', 'job')
     if l.token and t.token == l.token then
       redis.call('HDEL', ticket_key(id), 'token')
-      redis.call('HINCRBY', ticket_key(id), 'attempts', 1)
+      local alone = redis.call('HINCRBY', ticket_key(id), 'attempts', 1) > 1 or l.one_by_one ~= '1'
       if overtaken(lane, id) then set_superseded(id, t.job)
       elseif t.cancel then end_unsent(id, 'x', 'cancelled')
       else
-        redis.call('HSET', ticket_key(id), 'state', 'waiting', 'solo', 1)
+        redis.call('HSET', ticket_key(id), 'state', 'waiting')
+        if alone then redis.call('HSET', ticket_key(id), 'solo', 1) end
         wait_again(lane, id, t.place)
       end
     end
