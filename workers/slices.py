@@ -118,7 +118,11 @@ class Slice:
         """Some of the batch is left; it has used an attempt if calls of it failed and none was answered."""
         ticket, dice = one.row.ticket, self.engine.dice
         if ticket in self._unanswered and ticket not in self._answered:
-            return verdicts.again(one, self._unanswered[ticket], cost=1, dice=dice)
+            move = verdicts.again(one, self._unanswered[ticket], cost=1, dice=dice)
+            if self._answered:  # the dialer is in order: nobody else waits for this one
+                move.behind = one.row.fields["op"] == "import"
+                move.wait_s = move.wait_s if move.behind else 0.0
+            return move
         return verdicts.again(one, reason or "goes on in its next slice", dice=dice)
 
     def _halted(self, until: float) -> bool:
