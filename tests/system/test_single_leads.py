@@ -47,9 +47,10 @@ def test_single_imports_with_lost_answers_and_a_killed_worker(
     assert told["created"] + told["uncertain"] == told["leads"] == size, told
     figures = town.sandbox.verify()["dialers"][provider]
     assert figures["over_rate"] == figures["breaches"] == 0, figures
-    assert (
-        figures["stored_twice"] == figures["resent_after_answer"] == figures["resent_after_silence"] == 0
-    ), figures
+    assert figures["stored_twice"] == figures["resent_after_silence"] == 0, figures
+    # An answer that came to the worker as it died is known to nobody: asked again, where that is harmless.
+    harmless = PROVIDERS[provider].parallel if provider == "voicery" else 0
+    assert figures["resent_after_answer"] <= harmless, figures
     nothing_left_over(town)
 
     listed = uncertain(town)
