@@ -19,7 +19,7 @@ from leadlane.workers.lanes import Lanes
 from leadlane.workers.optouts import EVERYWHERE, scopes_of
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
 
-HEADROOM = 1.03
+HEADROOM = 1.06
 NO_SETTINGS = "a worker has no settings for this account"
 """Why an account is on hold whose work came to such a worker."""
 
@@ -69,13 +69,13 @@ class Facts:
 def gcra(rates: tuple[Rate, ...]) -> str:
     """Rates as ``lane.lua`` takes them: ``T:tolerance,...`` in ms.
 
-    A tenth of a window may go at once, the rest is spread evenly, so that no window of its length,
-    wherever it begins, holds more than the rate. HEADROOM is for what the network shifts calls against
-    each other.
+    One in 25 of a window may go at once, the rest is spread evenly, so that no window of its length, wherever it
+    begins, holds more than the rate. HEADROOM is for what machines and networks shift calls against each other:
+    some 60 ms in a second.
     """
     parts = []
     for rate in rates:
-        burst = max(rate.count // 10, 1)
+        burst = max(rate.count // 25, 1)
         step = HEADROOM * rate.period_s * 1000 / max(rate.count - burst + (burst == 1), 1)
         parts.append(f"{step:.3f}:{(burst - 1) * step:.3f}")
     return ",".join(parts)

@@ -130,7 +130,7 @@ class Delivery(Conduct):
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         key = self.engine.keys[self.account.name]
         verdict = slices.Slice(
-            self.engine, self.turn, aboard[0], self.account, self.provider, operation, self.campaign, key
+            self.engine, self.turn, aboard, self.account, self.provider, operation, self.campaign, key
         ).run()
         if verdict.look:
             verdict.hold = self._look()

@@ -111,7 +111,7 @@ def _counted(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> dict[str, An
 
 
 def _ending(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> Ended:
-    if fields["state"] == "dead":
+    if fields["state"] == "dead" or fields["end"] == "discarded":
         return _ended(ticket, fields, "FAILURE", DeadLetter(fields["reason"]))
     if fields["end"] in REVOKED:
         return _ended(ticket, fields, "REVOKED", fields["end"])

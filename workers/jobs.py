@@ -62,7 +62,7 @@ class Jobs:
         The job of a command has one ticket: it is sealed from the start, and in no list of jobs.
         """
         job = job or uuid4().hex[:16]
-        now = self._now_ms()
+        now = self.now_ms()
         fields: dict[Any, Any] = {
             "v": "1",
             "acct": account,
@@ -101,11 +101,11 @@ class Jobs:
 
     def has_producer(self, fields: Mapping[str, str]) -> bool:
         """Whether somebody is filling this open job: it was heard of within the last minute."""
-        return self._now_ms() - int(float(fields.get("seen", 0))) < PRODUCER_GONE_MS
+        return self.now_ms() - int(float(fields.get("seen", 0))) < PRODUCER_GONE_MS
 
     def renew(self, job: str) -> None:
         """Say that the producer of an open job is there."""
-        self.client.hset(self.lanes.key("job", job), "seen", str(self._now_ms()))
+        self.client.hset(self.lanes.key("job", job), "seen", str(self.now_ms()))
 
     def give_up(self, job: str) -> None:
         """Say that the producer of an open job has gone: another one may go on with it at once."""
@@ -122,7 +122,7 @@ class Jobs:
         Workers meet an expired ticket when its turn would come. Whoever looks shall not wait for that.
         """
         fields = self.fields(job)
-        now = self._now_ms() if "expires" in fields and "ended" not in fields else 0
+        now = self.now_ms() if "expires" in fields and "ended" not in fields else 0
         if now and now >= int(float(fields["expires"])):
             for ticket in self.batches(job):
                 self.lanes.expire(ticket)
@@ -151,23 +151,31 @@ class Jobs:
         if found := sorted(names):
             self.client.hset(self.lanes.key("job", job), "uncarried", ",".join(found))
 
-    def sweep(self, *, chunk: int = 500) -> int:
-        """Take jobs off the index whose record has expired: how many. Oldest first, one chunk at a time."""
+    def sweep(self, *, chunk: int = 500) -> dict[str, int]:
+        """Take off the indexes what has expired: how many jobs and tickets with uncertain leads."""
+        return {
+            "jobs": self._sweep("jobs", "job", chunk),
+            "uncertain": self._sweep("uncertain", "t", chunk),
+        }
+
+    def _sweep(self, index: str, kind: str, chunk: int) -> int:
+        """Oldest first, one chunk at a time."""
         swept, at = 0, 0
         while True:
-            names: list[bytes] = self.client.zrange(self.lanes.key("jobs"), at, at + chunk - 1)  # type: ignore[assignment]
+            names: list[bytes] = self.client.zrange(self.lanes.key(index), at, at + chunk - 1)  # type: ignore[assignment]
             if not names:
                 return swept
             with self.client.pipeline(transaction=False) as pipe:
                 for name in names:
-                    pipe.exists(self.lanes.key("job", name.decode()))
+                    pipe.exists(self.lanes.key(kind, name.decode()))
                 gone = [name for name, there in zip(names, pipe.execute(), strict=True) if not there]
             if gone:
-                self.client.zrem(self.lanes.key("jobs"), *gone)
+                self.client.zrem(self.lanes.key(index), *gone)
             swept += len(gone)
             at += len(names) - len(gone)
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """The time of Redis."""
         seconds, micros = self.client.time()
         return int(seconds) * 1000 + int(micros) // 1000
 
@@ -190,15 +198,19 @@ class Jobs:
         """One row per lead, in the order they came."""
         tickets = self.batches(job)
         for at in range(0, len(tickets), CHUNK):
-            with self.client.pipeline(transaction=False) as pipe:
-                for ticket in tickets[at : at + CHUNK]:
-                    pipe.get(self.lanes.key("pay", ticket))
-                    pipe.get(self.lanes.key("out", ticket))
-                    pipe.hgetall(self.lanes.key("why", ticket))
-                    pipe.hmget(self.lanes.key("t", ticket), "state", "reason")
-                answers = pipe.execute()
-            for i in range(0, len(answers), 4):
-                yield from _rows(*answers[i : i + 4])
+            yield from self.rows(*tickets[at : at + CHUNK])
+
+    def rows(self, *tickets: str) -> Iterator[ReportRow]:
+        """One row per lead of these tickets."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for ticket in tickets:
+                pipe.get(self.lanes.key("pay", ticket))
+                pipe.get(self.lanes.key("out", ticket))
+                pipe.hgetall(self.lanes.key("why", ticket))
+                pipe.hmget(self.lanes.key("t", ticket), "state", "reason")
+            answers = pipe.execute()
+        for i in range(0, len(answers), 4):
+            yield from _rows(*answers[i : i + 4])
 
     def ticket(self, ticket: str) -> dict[str, str]:
         """A ticket's fields; empty if there is none."""
@@ -217,7 +229,7 @@ class Jobs:
         """
         if self.client.set(self.lanes.key("told", ticket), 1, nx=True, px=TELLING_MS):
             return True
-        self.client.zadd(self.lanes.key("finish"), {ticket: self._now_ms() + TELLING_MS}, nx=True)
+        self.client.zadd(self.lanes.key("finish"), {ticket: self.now_ms() + TELLING_MS}, nx=True)
         return False
 
     def links(self, ticket: str) -> str:
@@ -231,7 +243,7 @@ class Jobs:
     def fate(self, ticket: str, fields: Mapping[str, str]) -> dict[str, object]:
         """What became of a command so far (`commands.fate`)."""
         why = self.why(ticket)
-        return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self._now_ms())
+        return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self.now_ms())
 
     def why(self, ticket: str) -> dict[str, str]:
         """The reasons and facts that are kept of a ticket."""

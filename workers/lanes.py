@@ -23,9 +23,11 @@ ROW_FIELDS = (
     "search", "created", "calls", "options", "links", "cut", "seq",
 )  # fmt: skip
 SCRIPTS = (
-    "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
-    "slice", "submit",
+    "admit", "alive", "boot", "cancel", "dead", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew",
+    "resolve", "seal", "slice", "submit",
 )  # fmt: skip
+TURN_OVER, TICKET_CANCELLED = -1, -2
+"""What ``Lanes.slice`` answers if no call may begin."""
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
 
@@ -238,16 +240,18 @@ class Lanes:
     def slice(
         self,
         lane: str,
-        ticket: str,
         token: str,
         *,
-        ended: int = -1,
+        ended: tuple[str, int] | None = None,
         code: str = "",
         why: str = "",
-        begins: int = -1,
+        begins: tuple[str, int] | None = None,
     ) -> int:
-        """Record the call of one lead and let the next begin: 0, ms to wait, or -1 if the turn is over."""
-        return int(self._run("slice", lane, ticket, token, ended, code, why, begins))
+        """Record the call of one lead and let the next begin: 0, ms to wait, TURN_OVER or TICKET_CANCELLED.
+
+        A lead is named by its ticket and its position there.
+        """
+        return int(self._run("slice", lane, token, *(ended or ("", -1)), code, why, *(begins or ("", -1))))
 
     def leave(self, document: Mapping[str, Any]) -> Left:
         """End a turn: the document is described in ``leave.lua``."""
@@ -297,6 +301,26 @@ class Lanes:
     def expire(self, ticket: str) -> bool:
         """End a ticket that waits and whose time is over: whether it ended here."""
         return bool(self._run("expire", ticket))
+
+    def resolve(
+        self,
+        ticket: str,
+        act: Literal["delivered", "discard", "resend"],
+        why: str,
+        rows: Sequence[int] | None,
+    ) -> tuple[str, int]:
+        """Settle uncertain leads of a ticket, or have them sent again: what was done, and with how many.
+
+        ``rows`` are positions in the ticket; None stands for all that are uncertain.
+        """
+        positions = "" if rows is None else json.dumps(list(rows))
+        answer, n = self._run("resolve", ticket, act, why, positions)
+        return answer.decode(), int(n)
+
+    def dead(self, ticket: str, act: Literal["retry", "discard"]) -> tuple[str, int]:
+        """Have a dead ticket tried again, or give it up: what was done, and with how many leads."""
+        answer, n = self._run("dead", ticket, act)
+        return answer.decode(), int(n)
 
     def hold(
         self, what: Literal["account", "operation", "lane"], name: str, reason: str, operation: str = ""

@@ -22,6 +22,8 @@ from leadlane.workers.verdicts import Answered, Verdict
 
 LOOK_EVERY_S = 1.0
 """Between looks at a campaign that is on its way into another state."""
+STARTS_AGAIN_S = 5.0
+"""Between tries to stop a campaign that rests by itself and goes on by itself."""
 SETTLES_S = 300.0
 """How long after its first attempt a command is looked after."""
 CONFLICTS = 3
@@ -102,6 +104,9 @@ class StateTurn(CommandTurn):
         if status and (verdict := self._is(one, states, status, unsure_s)):
             return verdict
         words = "; ".join(filter(None, (refused, f"the campaign is {status}" if status else "")))
+        if self.operation_name == "stop" and status in states.by_itself.get("start", ()):
+            # It is refused as for a paused one, but this one starts again by itself: the stop stays wanted.
+            return self.later(one, TO_SEND, words, wait_s=STARTS_AGAIN_S, conflicts=conflicts)
         if not refused:
             failed = one.codes[0] == TO_LOOK and bool(status)  # the dialer had said yes
             wait_s = self.backoff_s(one.row.number("attempts")) if one.row.number("attempts") else 0.0

@@ -30,7 +30,10 @@ BREAKER_FAILURES = 5
 
 @dataclass(slots=True)
 class Move:
-    """What becomes of one batch aboard. ``cost`` counts towards the limit of attempts."""
+    """What becomes of one batch aboard.
+
+    ``cost`` counts towards the limit of attempts; ``unsent`` says that nothing of it was in the turn's calls.
+    """
 
     one: Aboard
     act: Act
@@ -42,6 +45,7 @@ class Move:
     search: search.Search | None = None
     conflicts: int = 0
     operation: str = ""
+    unsent: bool = False
 
     def document(self, *, called: int) -> dict[str, Any]:
         """As ``leave.lua`` takes it; absent keys mean no."""
@@ -51,7 +55,7 @@ class Move:
             "codes": self.one.text,
             "reason": self.reason,
             "cost": self.cost,
-            "called": int(called),
+            "called": 0 if self.unsent else int(called),
             "wait_ms": int(self.wait_s * 1000),
             "conflicts": self.conflicts,
         }

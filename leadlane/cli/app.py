@@ -16,6 +16,7 @@ from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
 from .suppress import suppress
+from .unsettled import dead, uncertain
 
 
 class Commands(TyperGroup):
@@ -75,3 +76,5 @@ app.add_typer(agents, name="agents")
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
 app.add_typer(suppress, name="suppress")
+app.add_typer(uncertain, name="uncertain")
+app.add_typer(dead, name="dead")

@@ -44,17 +44,17 @@ def list_jobs(
     from leadlane.reaching import reaching_redis
     from leadlane.workers.jobs import counts_of
 
-    store = _store()
+    kept = store()
     found = [
         {
             "job": id,
             "campaign": _campaign(fields),
             "operation": fields["op"],
-            "began": _time(fields.get("created")),
+            "began": moment(fields.get("created")),
             **counts_of(fields),
             "ended": "ended" in fields,
         }
-        for id, fields in reaching_redis(lambda: newest(store, limit))  # noqa: A001
+        for id, fields in reaching_redis(lambda: newest(kept, limit))  # noqa: A001
     ]
     if json:
         output.document({"jobs": found})
@@ -75,13 +75,15 @@ def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
                 _campaign(fields),
                 progress,
                 operation=fields["op"],
-                began=_time(fields.get("created")),
+                began=moment(fields.get("created")),
                 batches=int(fields.get("batches", 0)),
             )
         )
         return
     state = "has ended" if progress["ended"] else "is on its way" if "sealed" in fields else "is open"
-    output.line(f"job {id}: {fields['op']} for {_campaign(fields)} of {_time(fields.get('created'))} {state}")
+    output.line(
+        f"job {id}: {fields['op']} for {_campaign(fields)} of {moment(fields.get('created'))} {state}"
+    )
     output.outcomes(progress)
     if progress["blocked_by"]:
         output.line(f"blocked by: {progress['blocked_by']}")
@@ -122,7 +124,7 @@ def report(
     if json:
         output.array(rows)
     elif to_csv is None:
-        _print(rows)
+        print_rows(rows)
     else:
         with _written(to_csv) as file:
             _write(rows, file)
@@ -150,7 +152,8 @@ def newest(store: Jobs, limit: int) -> list[tuple[str, dict[str, str]]]:
     return [(id, fields) for id, fields in found if fields]  # noqa: A001
 
 
-def _store() -> Jobs:
+def store() -> Jobs:
+    """What is kept of jobs in the Redis of the settings."""
     from leadlane.schemas.settings import load_settings
     from leadlane.workers.connection import connect
     from leadlane.workers.jobs import Jobs
@@ -165,18 +168,19 @@ def _job(id: str) -> tuple[Job, dict[str, str]]:  # noqa: A002
     from leadlane.job import Job
     from leadlane.reaching import reaching_redis
 
-    store = _store()
-    fields = reaching_redis(lambda: store.fields(id))
+    kept = store()
+    fields = reaching_redis(lambda: kept.fields(id))
     if not fields:
         raise UnknownJob(id)
-    return Job(store, id), fields
+    return Job(kept, id), fields
 
 
 def _campaign(fields: Mapping[str, str]) -> str:
     return f"{fields['acct']}/{fields['campaign']}"
 
 
-def _time(ms: str | None) -> str:
+def moment(ms: str | int | None) -> str:
+    """A moment, given in ms, as people and programs read it."""
     return datetime.fromtimestamp(int(ms or 0) / 1000, UTC).isoformat(timespec="seconds")
 
 
@@ -184,7 +188,7 @@ def _word(value: object) -> object:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
 
 
-def _print(rows: Iterable[Mapping[str, Any]]) -> None:
+def print_rows(rows: Iterable[Mapping[str, Any]]) -> None:
     """Columns of fixed width: a report may be longer than memory."""
     form = "{:>8}  {:<18}  {:<10}  {}"
     output.line(form.format(*REPORT_COLUMNS))

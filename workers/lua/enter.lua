@@ -8,14 +8,18 @@
 -- ARGV[6]  lost_ms   how long an unanswered call may still run at the dialer
 -- ARGV[7]  gap_ms    rest of the lane after a call
 -- ARGV[8]  room      leads that fit in one call; 0: each lead is a call of its own and takes its slot (slice.lua)
+--                    when it begins; of those SLICE_ROOM may be aboard
 -- ARGV[9]  riders    most tickets aboard beside the holder
 -- Returns {'granted', lane, now, row of the holder, rows of riders ...}; a row is {ticket, codes or false,
 --   payload, fields ...} with the fields in the order of FIELDS; or {'parked'}, {'elsewhere'}, {'unknown'},
 --   {'done', how}, {'dead', reason}.
 local FIELDS = { 'acct', 'op', 'campaign', 'job', 'n', 'class', 'attempts', 'first', 'conflicts', 'lost', 'solo',
   'search', 'created', 'calls', 'options', 'links', 'cut', 'seq' }
+local SLICE_ROOM = 1000
 local id, token, number = ARGV[1], ARGV[2], num(ARGV[3])
 local lost_ms, gap_ms, room, riders = num(ARGV[6]), num(ARGV[7]), num(ARGV[8]), num(ARGV[9])
+local one_by_one = room == 0
+if one_by_one then room = SLICE_ROOM end
 
 local t = get(ticket_key(id), 'state', 'token', 'lane', 'acct', 'op', 'end', 'reason', 'not_before', 'call', 'job', 'n', 'size', 'expires')
 if not t.state then return { 'unknown' } end
@@ -33,6 +37,7 @@ end
 if t.state == 'done' or t.state == 'dead' then
   if not is_whole(id) then return { 'parked' } end
   redis.call('ZREM', P .. ':finish', id)
+  if t['end'] == 'discarded' then return { 'dead', t.reason } end      -- given up: its task has failed all the same
   return { t.state, t.state == 'done' and t['end'] or t.reason }
 end
 if t.state == 'holding' and t.token == token then                    -- asked again: the reply was lost
@@ -61,11 +66,13 @@ if not may then
   return { 'parked' }
 end
 
--- Takes a ticket aboard and journals the attempt under it. An attempt that was never left is lost.
+-- Takes a ticket aboard and journals the attempt under it; where each lead is a call of its own, that is done lead by
+-- lead when it begins. An attempt that was never left is lost.
 local function board(who, state)
   if redis.call('HGET', ticket_key(who), 'open') then redis.call('HSET', ticket_key(who), 'lost', 1) end
   redis.call('ZREM', P .. ':wait:' .. lane, who)
-  redis.call('HSET', ticket_key(who), 'state', state, 'token', token, 'open', token)
+  redis.call('HSET', ticket_key(who), 'state', state, 'token', token)
+  if not one_by_one then redis.call('HSET', ticket_key(who), 'open', token) end
   redis.call('HSETNX', ticket_key(who), 'first', now)
   redis.call('HDEL', ticket_key(who), 'not_before', 'vain')
   redis.call('RPUSH', P .. ':aboard:' .. lane, who)
@@ -95,14 +102,14 @@ if not mine.solo and not redis.call('HGET', ticket_key(id), 'search') then
     end
   end
 end
-if num(ARGV[8]) > 0 then take_slot(t.acct) end
+if not one_by_one then take_slot(t.acct) end
 if l.group ~= 'control' and redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
 redis.call('SADD', P .. ':flight:' .. t.acct, lane)
 -- One second is for building the body: a lost call is counted from its start, which comes after the grant.
 local lease, lost = now + num(ARGV[4]), now + 1000 + lost_ms + gap_ms
 redis.call('HINCRBY', lane_key(lane), 'turns', 1)
 redis.call('HSET', lane_key(lane), 'state', 'held', 'ticket', id, 'token', token, 'lease', lease,
-  'deadline', now + num(ARGV[5]), 'lost', lost, 'longest', lost_ms + gap_ms + 61000,
+  'deadline', now + num(ARGV[5]), 'one_by_one', one_by_one and 1 or 0, 'lost', lost, 'longest', lost_ms + gap_ms + 61000,
   'until', redis.call('HEXISTS', lane_key(lane), 'want_seq') == 1 and lease or math.max(lease, lost))
 rescore(lane)
 return reply

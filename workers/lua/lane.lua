@@ -32,6 +32,8 @@
 --   P:reached          hash  lane that has such strings -> account that called last
 --   P:hashkey          string  key of hidden numbers, if workers were given none; P:hashprint what tells it from others
 --   P:dead             zset  dead tickets -> ms of death
+--   P:uncertain        zset  tickets with leads of which nobody knows whether they arrived -> ms of the first of them;
+--                            those that have expired meanwhile are swept
 --   P:job:<job>        hash  counters; P:batches:<job> list of its tickets;
 --   P:key:<key>        string  idempotency key -> job; these three expire `retention` after the job's end,
 --                            while no ticket of it is dead
@@ -138,6 +140,14 @@ end
 -- A task that was cut has its result when all its pieces have theirs.
 local function is_whole(id) return num(redis.call('GET', P .. ':pieces:' .. id)) <= 0 end
 
+-- The counts of a task that has succeeded have changed: its result, or that of the task it is a piece of, is
+-- written again.
+local function tell_again(id)
+  local t = get(ticket_key(id), 'of', 'state', 'end')
+  if t.of then return tell_again(t.of) end
+  if t.state == 'done' and t['end'] == 'ok' and is_whole(id) then redis.call('ZADD', P .. ':finish', now, id) end
+end
+
 -- Puts an ended ticket on the finish list, unless its own running task returns the result (`own`).
 -- Returns whether its result is complete.
 local function to_finish(id, own, wait)
@@ -146,7 +156,7 @@ local function to_finish(id, own, wait)
     redis.call('DECR', P .. ':pieces:' .. of)
     local state = redis.call('HGET', ticket_key(of), 'state')
     if is_whole(of) and (state == 'done' or state == 'dead') then redis.call('ZADD', P .. ':finish', now, of) end
-  end
+  elseif of then tell_again(of) end                -- it had ended before, and was tried again
   local whole = is_whole(id)
   if whole and not own then redis.call('ZADD', P .. ':finish', now + wait, id) end
   return whole
@@ -180,21 +190,25 @@ local function pending_of(codes)
   return n
 end
 
-local function record(id, job, size, codes, why, stale)
-  local key = P .. ':out:' .. id
-  local old = redis.call('GET', key) or string.rep('.', size)
-  local new = merged(old, codes, stale)
-  if new ~= old then
-    redis.call('SET', key, new, 'KEEPTTL')
-    count_codes(job, old, -1)
-    count_codes(job, new, 1)
-    local t = get(ticket_key(id), 'state', 'pending')
-    if t.state == 'dead' then                      -- its pending leads are counted as dead
-      local pending = pending_of(new)
-      redis.call('HINCRBY', P .. ':job:' .. job, 'dead', pending - num(t.pending))
-      redis.call('HSET', ticket_key(id), 'pending', pending)
-    end
+-- Stores codes, and with them what is counted: outcomes, tickets with uncertain leads, what a dead one has pending.
+local function store_codes(id, job, old, new)
+  redis.call('SET', P .. ':out:' .. id, new, 'KEEPTTL')
+  count_codes(job, old, -1)
+  count_codes(job, new, 1)
+  if string.find(new, '?', 1, true) then redis.call('ZADD', P .. ':uncertain', 'NX', now, id)
+  elseif string.find(old, '?', 1, true) then redis.call('ZREM', P .. ':uncertain', id) end
+  local t = get(ticket_key(id), 'state', 'pending')
+  if t.state == 'dead' then                        -- its pending leads are counted as dead
+    local pending = pending_of(new)
+    redis.call('HINCRBY', P .. ':job:' .. job, 'dead', pending - num(t.pending))
+    redis.call('HSET', ticket_key(id), 'pending', pending)
   end
+end
+
+local function record(id, job, size, codes, why, stale)
+  local old = redis.call('GET', P .. ':out:' .. id) or string.rep('.', size)
+  local new = merged(old, codes, stale)
+  if new ~= old then store_codes(id, job, old, new) end
   for index, reason in pairs(why or {}) do
     local i = tonumber(index)                      -- of a lead, if it is as this writer says; or of an outcome
     if not i or string.sub(new, i + 1, i + 1) == string.sub(codes, i + 1, i + 1) then
@@ -243,7 +257,7 @@ end
 
 local function set_done(id, job, how, own)
   redis.call('HSET', ticket_key(id), 'state', 'done', 'end', how, 'ended', now)
-  redis.call('HDEL', ticket_key(id), 'token', 'search', 'cancel')
+  redis.call('HDEL', ticket_key(id), 'token', 'search', 'cancel', 'resent')
   expire_ticket(id)
   redis.call('HINCRBY', P .. ':job:' .. job, 'done', 1)
   end_job_if_over(job)
@@ -263,18 +277,40 @@ local function set_dead(id, job, size, reason, own)
   return to_finish(id, own, 0)
 end
 
--- Ends a ticket without a turn: unsent leads get `code`; those of an unanswered attempt are uncertain.
+-- Ends a ticket without a turn: unsent leads get `code`; those of an unanswered attempt are uncertain, also if
+-- a person had them sent again since.
 local function end_unsent(id, code, how)
-  local t = get(ticket_key(id), 'job', 'n', 'open', 'lost', 'state')
+  local t = get(ticket_key(id), 'job', 'n', 'open', 'lost', 'resent', 'state')
   local codes = redis.call('GET', P .. ':out:' .. id) or string.rep('.', num(t.n))
   codes = string.gsub(string.gsub(codes, '[~,]', '?'), ':', 'd')
-  codes = string.gsub(codes, '%.', (t.open or t.lost) and '?' or code)
+  codes = string.gsub(codes, '%.', (t.open or t.lost or t.resent) and '?' or code)
   record(id, t.job, num(t.n), codes)
   if t.state == 'dead' then
     redis.call('HINCRBY', P .. ':job:' .. t.job, 'dead_tickets', -1)
     redis.call('ZREM', P .. ':dead', id)
   end
   set_done(id, t.job, how)
+end
+
+-- The job is no longer over, and nothing of it has a clock.
+local function reopen_job(job)
+  local key = P .. ':job:' .. job
+  redis.call('HDEL', key, 'ended')
+  redis.call('PERSIST', key)
+  redis.call('PERSIST', P .. ':batches:' .. job)
+  redis.call('PERSIST', P .. ':key:' .. (redis.call('HGET', key, 'key') or ''))
+end
+
+-- The place behind all that wait in the lane now, as a new ticket gets it: of kind import, or other (an update or
+-- removal: a barrier that later imports do not pass).
+local function join(lane, kind, class)
+  local l = get(lane_key(lane), 'state', 'epoch', 'kind', 'seq')
+  local epoch, seq = num(l.epoch), num(l.seq) + 1
+  if l.kind and l.kind ~= kind then epoch = epoch + 1 end
+  if kind ~= 'import' then class = 0 end
+  if redis.call('EXISTS', P .. ':wait:' .. lane) == 0 and (l.state or 'idle') == 'idle' then epoch, seq = 0, 1 end
+  redis.call('HSET', lane_key(lane), 'epoch', epoch, 'kind', kind, 'seq', seq)
+  return (epoch * 3 + class) * SEQ + seq
 end
 
 -- Whether a newer command than this one has come; of tickets that are no commands never.
@@ -414,18 +450,20 @@ local function try_call(lane)
 end
 
 -- A turn whose lease is over: its attempt has no answer. All aboard wait at their places again and
--- travel alone next time, so that a batch that kills its worker is found.
+-- travel alone next time, so that a batch that kills its worker is found; where each lead is a call of its own, after
+-- the second time, since so many turns take long.
 local function end_turn(lane)
-  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq')
+  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq', 'one_by_one')
   for _, id in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do
     local t = get(ticket_key(id), 'token', 'place', 'cancel', 'job')
     if l.token and t.token == l.token then
       redis.call('HDEL', ticket_key(id), 'token')
-      redis.call('HINCRBY', ticket_key(id), 'attempts', 1)
+      local alone = redis.call('HINCRBY', ticket_key(id), 'attempts', 1) > 1 or l.one_by_one ~= '1'
       if overtaken(lane, id) then set_superseded(id, t.job)
       elseif t.cancel then end_unsent(id, 'x', 'cancelled')
       else
-        redis.call('HSET', ticket_key(id), 'state', 'waiting', 'solo', 1)
+        redis.call('HSET', ticket_key(id), 'state', 'waiting')
+        if alone then redis.call('HSET', ticket_key(id), 'solo', 1) end
         wait_again(lane, id, t.place)
       end
     end
@@ -497,3 +535,29 @@ function enter_kept(id)
   intend(t.lane, id)
 end
 
+-- A ticket that was done or dead waits again, as if it had come now: behind all that wait, with new attempts and
+-- no time of its own to end. What waits for its task has been told its end already, or is told the new one.
+local function revive(id)
+  local t = get(ticket_key(id), 'state', 'lane', 'job', 'op', 'class', 'pending', 'seq')
+  local job = P .. ':job:' .. t.job
+  if t.state == 'dead' then
+    redis.call('ZREM', P .. ':dead', id)
+    redis.call('HINCRBY', job, 'dead_tickets', -1)
+    redis.call('HINCRBY', job, 'dead', -num(t.pending))
+  else
+    redis.call('HINCRBY', job, 'done', -1)
+    redis.call('HDEL', ticket_key(id), 'open', 'lost')       -- its codes say what is known
+  end
+  reopen_job(t.job)
+  for _, part in ipairs({ ':t:', ':pay:', ':out:', ':why:', ':pieces:' }) do redis.call('PERSIST', P .. part .. id) end
+  if redis.call('ZREM', P .. ':finish', id) == 0 and is_whole(id) then redis.call('HDEL', ticket_key(id), 'links') end
+  redis.call('HDEL', ticket_key(id), 'end', 'ended', 'pending', 'reason', 'attempts', 'first', 'not_before', 'conflicts',
+    'search', 'vain', 'cancel', 'expires')
+  local group = redis.call('HGET', lane_key(t.lane), 'group')
+  local kind = t.op == 'import' and group == 'leads' and 'import' or 'other'
+  local place = join(t.lane, kind, ({ urgent = 0, normal = 1, bulk = 2 })[t.class] or 1)
+  redis.call('HSET', ticket_key(id), 'state', 'waiting', 'place', place)
+  if t.seq then return intend(t.lane, id) end
+  wait_again(t.lane, id, place)
+  rescore(t.lane)
+end

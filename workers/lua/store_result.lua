@@ -3,7 +3,7 @@
 -- ARGV[1]  meta    string  the new one
 -- ARGV[2]  ttl_s   integer seconds to keep it; 0 for ever
 -- ARGV[3]  state   string  its state
--- A success stays for ever. A failure or revocation gives way to another final state only, not to a late RETRY or
+-- A success gives way to a newer one only, when a person has settled or sent again what it counted. A failure or revocation gives way to another final state only, not to a late RETRY or
 -- STARTED of a worker that was slower than the lane.
 -- Returns 1 if written, 0 if what is stored stays.
 local FINAL = {SUCCESS = true, FAILURE = true, REVOKED = true}
@@ -12,7 +12,7 @@ local stored = redis.call("GET", KEYS[1])
 if stored then
   local readable, meta = pcall(cjson.decode, stored)
   local state = readable and type(meta) == "table" and meta.status
-  if state == "SUCCESS" or (FINAL[state] and not FINAL[ARGV[3]]) then
+  if (state == "SUCCESS" and ARGV[3] ~= state) or (FINAL[state] and not FINAL[ARGV[3]]) then
     return 0
   end
 end

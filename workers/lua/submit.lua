@@ -22,19 +22,10 @@ local fields = {}
 for i = 11, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local job, n = fields.job, tonumber(fields.n)
 
-local l = get(lane_key(lane), 'state', 'epoch', 'kind', 'seq')
-if not l.state then redis.call('HSET', lane_key(lane), 'state', 'idle', 'group', group, 'address', ARGV[10]) end
-local place
-if fields.front then
-  place = redis.call('HINCRBY', lane_key(lane), 'front', 1) - SEQ
-else
-  local epoch, seq = num(l.epoch), num(l.seq) + 1
-  if l.kind and l.kind ~= kind then epoch = epoch + 1 end
-  if kind ~= 'import' then class = 0 end
-  if redis.call('EXISTS', P .. ':wait:' .. lane) == 0 and (l.state or 'idle') == 'idle' then epoch, seq = 0, 1 end
-  redis.call('HSET', lane_key(lane), 'epoch', epoch, 'kind', kind, 'seq', seq)
-  place = (epoch * 3 + class) * SEQ + seq
+if redis.call('HSETNX', lane_key(lane), 'state', 'idle') == 1 then
+  redis.call('HSET', lane_key(lane), 'group', group, 'address', ARGV[10])
 end
+local place = fields.front and redis.call('HINCRBY', lane_key(lane), 'front', 1) - SEQ or join(lane, kind, class)
 if fields.unturned then
   redis.call('SADD', P .. ':unturned:' .. fields.unturned, id)
   redis.call('SADD', P .. ':scopes', fields.unturned)
@@ -50,11 +41,7 @@ redis.call('SET', P .. ':pay:' .. id, ARGV[6])
 redis.call('HINCRBY', P .. ':job:' .. job, 'leads', n)
 redis.call('HINCRBY', P .. ':job:' .. job, 'batches', 1)
 redis.call('HSET', P .. ':job:' .. job, 'seen', now)
-if redis.call('HDEL', P .. ':job:' .. job, 'ended') == 1 then       -- more for a job that was over
-  redis.call('PERSIST', P .. ':job:' .. job)
-  redis.call('PERSIST', P .. ':batches:' .. job)
-  redis.call('PERSIST', P .. ':key:' .. (redis.call('HGET', P .. ':job:' .. job, 'key') or ''))
-end
+if redis.call('HEXISTS', P .. ':job:' .. job, 'ended') == 1 then reopen_job(job) end      -- more for a job that was over
 redis.call('RPUSH', P .. ':batches:' .. job, id)
 if ARGV[7] ~= '' then record(id, job, n, ARGV[7], ARGV[8] ~= '' and cjson.decode(ARGV[8]) or nil) end
 

@@ -38,6 +38,8 @@ MOVES = {
     "dead": {"done"},
     "done": set(),
 }
+REVIVED = {"dead": {"waiting"}, "done": {"waiting"}}
+"""What else a person may do to a ticket."""
 KINDS = ("ok", "partly", "silence", "5xx", "429", "401", "403", "404", "422", "conflict", "closed", "twins")
 """How a call may end, as ``World.leave`` takes it."""
 SIGNALS = {
@@ -64,6 +66,7 @@ class Batch:
     alone: bool = False
     calls_out: int = 0
     unanswered: set[int] = field(default_factory=set)
+    resent: set[int] = field(default_factory=set)
     has_result: bool = False
 
 
@@ -236,6 +239,50 @@ class World:
     def _lease_holds(self, lane: str) -> bool:
         return self.seen.number("lease", "lane", lane) - self.skew > self.now()
 
+    def resolve(self, name: str, act: Any, seed: int) -> None:
+        """A person settles some of a ticket's uncertain leads, or all, or has them sent again."""
+        batch, codes, state = self.batches[name], self.seen.codes[name], self.seen.state(name)
+        dice = random.Random(seed)
+        chosen = None if dice.random() < 0.5 else [i for i in range(batch.n) if dice.random() < 0.5]
+        rows = {i for i in range(batch.n) if codes[i] == "?" and (chosen is None or i in chosen)}
+        revives = act == "resend" and rows and state in ENDED
+        if revives:
+            self._revived(batch)
+        if act == "resend" and state not in ABOARD:
+            batch.resent |= rows
+            batch.unanswered -= rows
+        answer, n = self.lanes.resolve(name, act, "by hand", chosen)
+        self.look(by_hand=name)
+        if act == "resend" and state in ABOARD and "?" in codes:
+            assert (answer, n) == ("aboard", 0)
+        elif rows:
+            assert (answer, n) == ("settled", len(rows))
+            code = {"delivered": "u" if batch.op == "update" else "c", "discard": "f", "resend": "."}[act]
+            assert {self.seen.codes[name][i] for i in rows} == {code}
+            assert (self.seen.state(name) == "waiting") == bool(revives) or state in ("waiting", "called")
+
+    def settle_dead(self, name: str, act: Any) -> None:
+        """A person has a ticket tried again, or gives it up, if it is dead."""
+        state, pending = self.seen.state(name), self.seen.hash("t", name).get("pending")
+        if state == "dead" and act == "retry":
+            self._revived(self.batches[name])
+        answer = self.lanes.dead(name, act)
+        self.look(by_hand=name)
+        assert answer == (("settled", int(pending or 0)) if state == "dead" else ("alive", 0))
+        if state == "dead":
+            assert self.seen.state(name) == ("waiting" if act == "retry" else "done")
+
+    def _revived(self, batch: Batch) -> None:
+        """It stands behind all that wait, as if it had come now."""
+        kind = "import" if batch.op == "import" else "other"
+        epoch, last = self.kinds.get(batch.lane, (0, kind))
+        epoch += last != kind
+        self.kinds[batch.lane] = (epoch, kind)
+        priority = CLASSES[self.seen.hash("t", batch.id)["class"]] if kind == "import" else 0
+        batch.place = (epoch, priority, next(self.names))
+        batch.expires, batch.not_before, batch.calls_out, batch.has_result = None, 0, 0, False
+        batch.alone = "solo" in self.seen.hash("t", batch.id)
+
     def seal(self, job: str) -> None:
         self.sealed.add(job)
         self.lanes.seal(job)
@@ -400,7 +447,8 @@ class World:
             assert before.state(batch.id) in ABOARD
             assert (before.tickets, before.codes) == (self.seen.tickets, self.seen.codes)
         else:
-            assert entry.verdict == self.seen.state(batch.id)
+            given_up = self.seen.tickets[batch.id].get("end") == "discarded"
+            assert entry.verdict == ("dead" if given_up else self.seen.state(batch.id))
             batch.has_result = True
         return None
 
@@ -665,44 +713,53 @@ class World:
         stale: bool = False,
         forget: bool = False,
         changed: bool = True,
+        by_hand: str = "",
     ) -> None:
         """Reads everything and holds it against the rules, and against what was seen before.
 
         ``own`` ended by their own task; ``left`` says that a turn was left just now, ``stale`` that one was which was
-        lost before; ``forget`` that the server has forgotten something.
+        lost before; ``forget`` that the server has forgotten something; ``by_hand`` is the ticket a person acted on.
         """
         before, now = self.seen, Snapshot.of(self.client)
         self.seen = now
         assert changed or _essence(before) == _essence(now), "doing it twice is doing it once"
         if not forget:
             for name in now.tickets:
-                self._moved_rightly(name, before, now, own=name in own, left=left)
-                self._codes_rightly(name, before, now, stale=stale)
+                self._moved_rightly(name, before, now, own=name in own, left=left, by_hand=name == by_hand)
+                self._codes_rightly(name, before, now, stale=stale, by_hand=name == by_hand)
         is_sound(now, self.batches, lanes=LANES, sealed=self.sealed)
 
-    def _moved_rightly(self, name: str, before: Snapshot, now: Snapshot, *, own: bool, left: bool) -> None:
+    def _moved_rightly(
+        self, name: str, before: Snapshot, now: Snapshot, *, own: bool, left: bool, by_hand: bool
+    ) -> None:
         was, state, batch = before.state(name), now.state(name), self.batches[name]
-        assert state == was or state in MOVES[was], f"{name} went from {was} to {state}"
+        may = MOVES[was] | (REVIVED.get(was, set()) if by_hand else set())
+        assert state == was or state in may, f"{name} went from {was} to {state}"
         if state in ENDED and was not in ENDED:
             assert (name in now.finish) != own, f"{name} ended; by its own task: {own}"
-        elif was != "dead" or state == "dead":
+        elif (was != "dead" or state == "dead") and not by_hand:
             assert name not in now.finish - before.finish
         if state == "dead" and was != "dead" and now.tickets[name]["reason"] == "did_not_come":
             assert batch.calls_out >= 3
         if was in ABOARD and state not in (*ABOARD, *ENDED) and not left:
             batch.alone = True  # its worker is gone
 
-    def _codes_rightly(self, name: str, before: Snapshot, now: Snapshot, *, stale: bool) -> None:
+    def _codes_rightly(
+        self, name: str, before: Snapshot, now: Snapshot, *, stale: bool, by_hand: bool
+    ) -> None:
         batch, codes = self.batches[name], now.codes[name]
         assert len(codes) == batch.n
         assert now.state(name) != "done" or set(codes) <= set(FINAL)
         for i, (old, new) in enumerate(zip(before.codes.get(name, "." * batch.n), codes, strict=True)):
             if old == new:
                 continue
+            if by_hand and old == "?" and i in batch.resent and new == ".":
+                continue
             assert old in PENDING or (old == "?" and new not in PENDING), f"{name}: {old} became {new}"
             assert new != ".", f"{name}: what was sent is unsent again"
             assert not (stale and new in PENDING and old != "."), f"{name}: a stale leave made {new} of {old}"
-            assert not (new in "xe" and i in batch.unanswered), f"{name}: {new}, but an attempt got no answer"
+            no_answer = i in batch.unanswered | batch.resent and old != "?"
+            assert not (new in "xef" and no_answer), f"{name}: {new}, but an attempt got no answer"
 
     # The end ---------------------------------------------------------------------------------------
 

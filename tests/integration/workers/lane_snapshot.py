@@ -142,6 +142,7 @@ def is_sound(
             f"{account} has a lane due: {account in due}"
         )
     assert all(now.state(name) in ENDED for name in now.finish), "a result of a ticket that goes on"
+    assert set(now.scores("uncertain")) == {name for name, codes in now.codes.items() if "?" in codes}
 
 
 def _clocks_run_for_finished_tickets_only(now: Snapshot, name: str) -> None:

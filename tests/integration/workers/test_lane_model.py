@@ -71,6 +71,17 @@ class Life(RuleBasedStateMachine):
         names = sorted(self.world.batches)
         self.world.cancel(names[index % len(names)])
 
+    @rule(index=pick, act=st.sampled_from(["delivered", "discard", "resend", "resend"]), seed=seeds)
+    def resolve(self, index: int, act: str, seed: int) -> None:
+        names = sorted(self.world.seen.scores("uncertain"))
+        if names:
+            self.world.resolve(names[index % len(names)], act, seed)
+
+    @rule(index=pick, act=st.sampled_from(["retry", "discard"]))
+    def settle_dead(self, index: int, act: str) -> None:
+        names = sorted(self.world.seen.scores("dead")) or sorted(self.world.batches)
+        self.world.settle_dead(names[index % len(names)], act)
+
     @rule(job=st.sampled_from(["j1", "j2"]))
     def seal(self, job: str) -> None:
         if any(batch.job == job for batch in self.world.batches.values()):

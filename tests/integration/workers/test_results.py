@@ -144,6 +144,12 @@ def test_a_late_state_never_buries_an_outcome(app: Celery, stored: str, late: st
     assert app.AsyncResult("t-1").state == stays
 
 
+def test_a_success_gives_way_to_a_newer_one(app: Celery) -> None:
+    finish(app, [Ended("t-1", TASK, "SUCCESS", {"uncertain": 1})])
+    finish(app, [Ended("t-1", TASK, "SUCCESS", {"created": 1})])
+    assert app.AsyncResult("t-1").result == {"created": 1}
+
+
 def test_a_result_that_cannot_be_read_gives_way(app: Celery, redis: "Redis[str]") -> None:
     redis.set("celery-task-meta-t-1", "garbage")
     finish(app, [Ended("t-1", TASK, "SUCCESS", COUNTS)])

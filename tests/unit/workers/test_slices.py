@@ -503,14 +503,14 @@ def test_a_holder_that_lost_its_turn_takes_back_no_mark_of_the_next_one() -> Non
     lane, lanes = desk.fields(ticket)["lane"], desk.engine.lanes
     terms = {"number": 0, "lease_ms": 1000, "turn_ms": 5000, "lost_ms": 0, "gap_ms": 0, "room": 0}
     lanes.enter(ticket, "first", **terms)
-    assert lanes.slice(lane, ticket, "first", begins=0) == 0
+    assert lanes.slice(lane, "first", begins=(ticket, 0)) == 0
     desk.later(20)
     lanes.dispatch()
     assert lanes.enter(ticket, "second", **terms).verdict == "granted"
-    assert lanes.slice(lane, ticket, "second", begins=0) == 0
-    assert lanes.slice(lane, ticket, "first", ended=0, code=".", begins=1) == -1
+    assert lanes.slice(lane, "second", begins=(ticket, 0)) == 0
+    assert lanes.slice(lane, "first", ended=(ticket, 0), code=".", begins=(ticket, 1)) == -1
     assert desk.codes(ticket) == "~."
-    assert lanes.slice(lane, ticket, "first", ended=0, code="c") == -1
+    assert lanes.slice(lane, "first", ended=(ticket, 0), code="c") == -1
     assert desk.codes(ticket) == "c."  # but what it knows for certain counts
 
 

@@ -61,7 +61,7 @@ def run(desk: Desk, ticket: str, *, turns: int = 20) -> dict[str, object]:
     for _ in range(turns):
         if desk.fields(ticket)["state"] in ("done", "dead"):
             break
-        until = float(desk.fields(ticket).get("not_before", 0)) - desk.engine.jobs._now_ms()
+        until = float(desk.fields(ticket).get("not_before", 0)) - desk.engine.jobs.now_ms()
         offset = int(desk.client.hget("leadlane:clock", "offset") or 0)
         desk.later(max(until - offset, 0) / 1000)
         desk.turn(ticket)
@@ -99,6 +99,14 @@ def test_a_campaign_that_paused_itself_needs_no_new_start() -> None:
     fate = run(at, at.command("start"))
     assert (fate["outcome"], fate["state"]) == ("accepted", "auto_paused")
     assert dialer.asked == ["POST /start", "GET"]
+
+
+def test_a_stop_stays_wanted_while_a_campaign_that_paused_itself_refuses_it() -> None:
+    words = "cannot stop a campaign that is auto_paused"
+    at, dialer = desk(*[refused(words), is_("auto_paused")] * 6, bare("stopped"))
+    fate = run(at, at.command("stop"), turns=7)
+    assert (fate["outcome"], fate["state"]) == ("reached", "stopped")
+    assert dialer.asked == [*["POST /stop", "GET"] * 6, "POST /stop"]
 
 
 @pytest.mark.parametrize("status", ["stopped", "completed"])
@@ -295,7 +303,7 @@ def test_the_second_call_of_a_turn_takes_a_slot_of_the_rate() -> None:
     assert run(at, at.command("stop"))["outcome"] == "reached"
     assert slept
     assert 0.5 < slept[0] <= 1.0
-    assert float(at.told("tat1")) > at.engine.jobs._now_ms() + 1000
+    assert float(at.told("tat1")) > at.engine.jobs.now_ms() + 1000
 
 
 def test_the_log_tells_how_a_command_ended_and_why() -> None:
