@@ -31,7 +31,6 @@ class ControlLine(bootsteps.StartStopStep):
         queues, threads = parent.app.amqp.queues.consume_from, parent.pool.num_processes
         if "control" not in queues or len(queues) == 1 or threads <= RESERVED:
             return
-        parent.task_consumer.cancel_by_queue("control")
         _limit(parent.task_consumer.channel.qos, threads - RESERVED)
         channel = parent.connection.channel()
         _limit(channel.qos, threads)
@@ -40,6 +39,8 @@ class ControlLine(bootsteps.StartStopStep):
         )
         self.consumer.on_message = parent.create_task_handler()
         self.consumer.consume()
+        # As if it consumed it too, so that `inspect active_queues` and Flower name the queue.
+        parent.task_consumer._active_tags |= self.consumer._active_tags  # noqa: SLF001
 
     def stop(self, parent: Any) -> None:
         """Take no more."""

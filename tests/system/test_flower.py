@@ -11,6 +11,7 @@ from celery import Celery
 from leadlane.ops.embedded import EmbeddedRedis, free_port
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.workers.connection import connect
+from leadlane.workers.control_line import RESERVED
 from leadlane.workers.lanes import Lanes
 from tests.system.conftest import Program, Town, until
 from tests.system.judge import batches, calls, leads
@@ -122,4 +123,4 @@ def test_the_queues_and_the_worker_are_shown(page: Page) -> None:
     assert {queue["name"] for queue in lengths} == {"control", "turns", "intake", "celery"}
     [worker] = page.get("workers?refresh=1").values()
     assert IMPORT in worker["registered"]
-    assert worker["stats"]["pool"]["max-concurrency"] == 8
+    assert worker["stats"]["pool"]["max-concurrency"] == 8 + RESERVED
