@@ -333,13 +333,16 @@ class Lanes:
         return int(self._run("admit", account))
 
     def state_waits(self, account: str) -> bool:
-        """Whether a command about the state of one of the account's campaigns is due and has no slot yet."""
+        """Whether a command about a campaign's state waits for a slot of the account's rate, or for a thread."""
         seconds, micros = self.client.time()
-        now_ms = seconds * 1000 + micros // 1000
-        due: list[bytes] = self.client.zrangebyscore(
-            self.key("due", account, "control"), 0, now_ms, start=0, num=50
-        )  # type: ignore[assignment]
-        return any(lane.startswith(b"state/") for lane in due)
+        with self.client.pipeline(transaction=False) as pipe:
+            now_ms = seconds * 1000 + micros // 1000
+            pipe.zrangebyscore(self.key("due", account, "control"), 0, now_ms, start=0, num=50)
+            pipe.zrange(self.key("calls", "control"), 0, 49)
+            due, called = pipe.execute()
+            for ticket in called:
+                pipe.hexists(self.key("t", ticket.decode()), "seq")
+            return any(lane.startswith(b"state/") for lane in due) or any(pipe.execute())
 
     def alive(self, worker: str, *, for_ms: int, slots: Mapping[str, int]) -> int:
         """Say that a worker process lives, with its slots per queue; 0 ms says goodbye. The number alive."""

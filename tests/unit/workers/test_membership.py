@@ -343,3 +343,13 @@ def test_a_stop_that_waits_for_the_accounts_rate_goes_first() -> None:
     at.client.zrem("leadlane:due:acct:control", "state/voiso/dialer.test/4")
     assert at.turn(ticket).verdict == "done"
     assert team.changes == [1, 2, 3, 4]
+
+
+def test_a_stop_that_waits_for_a_thread_goes_first_and_another_word_about_agents_does_not() -> None:
+    at = desk(Team())
+    for op, fields in (("stop", {"seq": 1}), ("add_agents", {})):
+        at.client.hset(f"leadlane:t:{op}", mapping={"op": op, **fields})
+    at.client.zadd("leadlane:calls:control", {"add_agents": 7})
+    assert not at.engine.lanes.state_waits("acct")
+    at.client.zadd("leadlane:calls:control", {"stop": 8})
+    assert at.engine.lanes.state_waits("acct")
