@@ -65,6 +65,8 @@ class Account:
     lost_call_s: float = LOST_CALL_S  # how long an unanswered call may still run at the dialer
     phone_check: PhoneCheck = "possible"
     update_method: Literal["PUT", "PATCH"] = "PUT"
+    leads_per_call: int | None = None  # None is the record's assumption, where the dialer does not say
+    switches: frozenset[str] = frozenset()  # names of those that are on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -102,11 +102,17 @@ class Conduct(ABC):
             return f"too_old: {settings.max_age_s:.0f} s since the first attempt"
         return ""
 
-    def send(self, method: str, path: str, body: bytes | None) -> Answer:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: Callable[[bytes], str] = lambda _: "application/json",
+    ) -> Answer:
         """One call, if the turn still has its lease; raises NoAnswer."""
         headers = self.provider.headers(self.engine.keys[self.account.name])
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = content_type(body)
         request = Request(method, self.account.base_url + path, headers, body)
         return self.engine.transport.send(
             request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send

@@ -28,7 +28,7 @@ class Delivery(Conduct):
     @classmethod
     def asks(cls, account: Account, provider: Provider, operation: str) -> Terms:
         """A dialer that takes one call at a time is waited for when an answer is lost."""
-        one_by_one = provider.operations[operation].leads_per_call == 1
+        one_by_one = provider.operations[operation].in_slices
         return Terms(
             gap_s=gap_s(account, provider),
             lost_call_s=account.lost_call_s if provider.exclusive else 0.0,
@@ -42,7 +42,7 @@ class Delivery(Conduct):
         aboard, moves = self._board(operation)
         if not aboard:
             return Verdict(moves, "none", called=False)
-        verdict = (self._slice if operation.leads_per_call == 1 else self._call)(aboard, operation)
+        verdict = (self._slice if operation.in_slices else self._call)(aboard, operation)
         verdict.moves.extend(moves)
         return verdict
 
@@ -50,7 +50,6 @@ class Delivery(Conduct):
         """The batches that have something to send, and the moves of those that have not."""
         aboard: list[Aboard] = []
         moves: list[Move] = []
-        most = operation.leads_per_call if operation.leads_per_call > 1 else payloads.MOST_ROWS
         for row in self.entry.rows:
             try:
                 one = Aboard.of(row)
@@ -59,13 +58,13 @@ class Delivery(Conduct):
                 moves.append(Move(Aboard(row, nothing, list(row.codes), None), "dead", "payload_lost"))
                 continue
             one.adapt(row.fields["op"], operation)
-            one.choose(most)
-            if operation.leads_per_call == 1:
+            one.choose(operation)
+            if operation.in_slices:
                 one.settle_unanswered(operation)
-                one.choose(most)
+                one.choose(operation)
             elif row.fields.get("lost"):
                 one.mark_lost(operation)
-                one.choose(most)
+                one.choose(operation)
             if not one.sent:
                 moves.append(verdicts.go_on(one, one.search))
             elif worn_out := self.worn_out(one):
@@ -82,9 +81,8 @@ class Delivery(Conduct):
         dice = self.engine.dice
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
-            answer = self.send(
-                method, self._path(operation.path), operation.body(carried.wires, self.campaign)
-            )
+            body = operation.body(carried.wires, self.campaign)
+            answer = self.send(method, self._path(operation.path), body, operation.content_type)
         except NoAnswer as silent:
             self.call_ended = time.monotonic()
             verdict = verdicts.silence(aboard, operation, silent.reason, left=silent.may_have_left, dice=dice)

@@ -50,8 +50,8 @@ class Engine:
         return self.settings.accounts.get(name)
 
     def provider(self, account: Account) -> Provider:
-        """The dialer of the account."""
-        return PROVIDERS[account.provider]
+        """The dialer of the account, by the account's settings."""
+        return PROVIDERS[account.provider].at(account.switches, account.leads_per_call)
 
     def patiently(self, act: Callable[[], T]) -> T:
         """The act's value; a Redis error never ends a task, it waits with backoff until Redis is back.

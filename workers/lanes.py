@@ -26,6 +26,8 @@ SCRIPTS = (
     "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
     "slice", "submit",
 )  # fmt: skip
+ADDING = frozenset({"import", "upload"})
+"""Operations that bring new leads; an upload brings them as a file."""
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
 
@@ -68,7 +70,7 @@ class Ticket:
     @property
     def kind(self) -> Literal["import", "other"]:
         """Updates and removals are a barrier in the lane: later imports do not pass them."""
-        return "import" if self.operation == "import" and self.group == "leads" else "other"
+        return "import" if self.operation in ADDING and self.group == "leads" else "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,10 @@ def hash_key(settings: Settings) -> bytes:
     needed = [
         account
         for account in settings.accounts.values()
-        if any(operation.by_id for operation in PROVIDERS[account.provider].operations.values())
+        if any(
+            operation.by_id
+            for operation in PROVIDERS[account.provider].offered(account.switches).operations.values()
+        )
     ]
     if not needed:
         return b""

@@ -30,8 +30,10 @@ from leadlane.workers.verdicts import Move, Verdict
 SLICE_S = 10.0
 MOST_FAILURES = 3
 """Failures in a row after which a slice ends."""
-UNKNOWN_LEAD = "this fleet did not import the lead, or so long ago that its id at the dialer is forgotten"
-UNREADABLE_WORDS = "the dialer's answer cannot be read"
+UNKNOWN_LEAD = (
+    "the dialer's id of the lead is not known: this fleet did not import it, imported it as a file, whose answer "
+    "has no ids, or so long ago that the id is forgotten"
+)
 
 
 @dataclass(slots=True)
@@ -183,7 +185,7 @@ class Slice:
             return self._settled(position, code, words)
         means = meaning(answer.status, self.operation.answers)
         if means is Meaning.OK:
-            return self._taken(body, position, lost, f"{answer.status}: {UNREADABLE_WORDS}")
+            return self._taken(body, position, lost, f"{answer.status}: {verdicts.UNREADABLE_WORDS}")
         if means is Meaning.REFUSED:
             return self._settled(position, "r", words)
         wait = retry_after_s(answer.headers.get("retry-after"), time.time())

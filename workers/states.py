@@ -15,7 +15,7 @@ from leadlane.workers.commands import LOST, TO_LOOK, TO_SEND
 from leadlane.workers.conduct import BUILDING_S, Terms
 from leadlane.workers.ledger import Aboard
 from leadlane.workers.providers import Provider
-from leadlane.workers.providers.contract import States
+from leadlane.workers.providers.contract import CallRefusedError, States
 from leadlane.workers.transport import NoAnswer
 from leadlane.workers.verdicts import Answered, Verdict
 
@@ -76,6 +76,9 @@ class StateTurn(CommandTurn):
             return self.trouble([one], answer, means, look=look)
         try:
             status = states.status(answer.body, self.campaign)
+        except CallRefusedError as refused:
+            # Perhaps it is so already, and that is why.
+            return self.later(one, TO_LOOK, str(refused), conflicts=conflicts + 1)
         except ValueError:
             if look or states.look is None:
                 return Verdict([done(one, "a", "the dialer's answer does not say the campaign's state")])

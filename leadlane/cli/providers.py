@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from leadlane.workers.providers import Operation, Provider
 
 OPERATIONS = ("import", "update", "remove")
-COLUMNS = ("dialer", "operation", "call", "leads", "rate", "gap", "at once", "sent again", "source")
+COLUMNS = ("dialer", "operation", "call", "leads", "rate", "gap", "at once", "sent again", "needs", "source")
 
 
 def show_providers(
@@ -22,7 +22,7 @@ def show_providers(
     """List what each dialer can do: its calls, leads a call, limits, and the page that says so.
 
     `rate` is what an account gets that sets none. `sent again` says whether a lead is sent once more by
-    itself when no answer came.
+    itself when no answer came. `needs` names the setting of the account without which the operation is off.
     """
     from leadlane.workers.providers import PROVIDERS
 
@@ -55,6 +55,8 @@ def _facts(provider: Provider, operation: Operation) -> dict[str, Any]:
         "gap_s": provider.gap_s,
         "calls_at_once": provider.parallel,
         "resent_after_silence": _resent(operation),
+        "needs": operation.behind or None,
+        "leads_at_most": operation.leads_at_most or None,
         "fields": sorted(operation.carries),
         "source": operation.source,
     }
@@ -70,7 +72,7 @@ def _resent(operation: Operation) -> str:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if not row["supported"]:
-        return (row["provider"], row["operation"], *"-------")
+        return (row["provider"], row["operation"], *"--------")
     return (
         row["provider"],
         row["operation"],
@@ -80,5 +82,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['gap_s']:g} s",
         str(row["calls_at_once"]),
         row["resent_after_silence"],
+        f"{row['needs']} = true" if row["needs"] else "",
         row["source"],
     )
