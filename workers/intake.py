@@ -7,13 +7,13 @@ is told with its index and never stops the others.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from leadlane.schemas.leads import Clean, Invalid, clean
+from leadlane.schemas.wire import encoded
 from leadlane.workers import payloads
 from leadlane.workers.accounts import Facts
 from leadlane.workers.lanes import ADDING, Class, Ticket
@@ -127,8 +127,7 @@ class Intake:
         else:
             if self.operation_name != "remove":
                 self.uncarried.update(row.lead.keys() - self.operation.carries)
-            wire = json.dumps(self.operation.wire(row.lead), ensure_ascii=False, separators=(",", ":"))
-            draft.take(row.digits, wire)
+            draft.take(row.digits, encoded(self.operation.wire(row.lead)))
 
     def _unable(self, lead: dict[str, Any]) -> str:
         """Why the lead cannot be sent if what it asks for is more than a field that may be left out."""
