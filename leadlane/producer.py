@@ -118,7 +118,6 @@ class Producer:
         def enter() -> str:
             self.jobs.open(facts.name, campaign, ticket.lane, operation, job=ticket.job)
             self._submit(ticket)
-            self.lanes.seal(ticket.job)
             return ticket.id
 
         return reaching_redis(enter)

@@ -188,6 +188,11 @@ class CampaignCommandSchema(Strict):
     batch = Id()
     job = Id()
 
+    @validates_schema(skip_on_field_errors=True)
+    def _own_job(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "job" in data and "batch" not in data:
+            raise ValidationError("job is not for commands, each has one of its own; leave it out")
+
 
 class StateCommandSchema(CampaignCommandSchema):
     """The kwargs of ``leadlane.campaigns.start``, ``pause`` and ``stop``."""

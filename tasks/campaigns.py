@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from leadlane.schemas.commands import CampaignCommand, load_state_command
+from leadlane.schemas.errors import WrongUse
 from leadlane.tasks.lane_task import LaneTask
 from leadlane.tasks.registry import TaskBody
 from leadlane.workers import commands
@@ -20,12 +21,12 @@ def bring(
 
     A by-name task enters the lane when it is first received; a called one brings ``batch``, its ticket.
     """
-    ticket, engine = command.batch or str(self.request.id), self.engine
-    if command.batch is None:
-        if not engine.patiently(lambda: engine.jobs.ticket(ticket)):
-            engine.patiently(lambda: enter(self, operation, command, asked))
-        # Also when it comes again: the worker may have died between the two.
-        engine.patiently(lambda: engine.lanes.seal(command.job or ticket))
+    own, engine = str(self.request.id), self.engine
+    ticket = command.batch or own
+    if ticket != own and engine.patiently(lambda: engine.jobs.is_under_way(ticket)):
+        raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
+    if command.batch is None and not engine.patiently(lambda: engine.jobs.ticket(ticket)):
+        engine.patiently(lambda: enter(self, operation, command, asked))
     return self.take_turn(ticket, account=command.campaign.account, operation=operation)
 
 
@@ -43,7 +44,6 @@ def enter(self: LaneTask, operation: str, command: CampaignCommand, asked: Mappi
         campaign,
         asked,
         id=own,
-        job=command.job or "",
         seq=command.seq or 0 if operation in STATE_WORDS else None,
         signature=signature,
         links=links,

@@ -98,10 +98,12 @@ class CommandTurn(Conduct):
         return meaning(answer.status)
 
     @staticmethod
-    def later(one: Aboard, code: str, reason: str, *, wait_s: float = 0.0, conflicts: int = 0) -> Verdict:
-        """To be sent, or looked after, in another turn; no attempt that failed."""
+    def later(
+        one: Aboard, code: str, reason: str, *, wait_s: float = 0.0, conflicts: int = 0, cost: int = 0
+    ) -> Verdict:
+        """To be sent, or looked after, in another turn; ``cost`` is 1 if this was an attempt that failed."""
         one.codes[0] = code
-        return Verdict([Move(one, "again", reason, wait_s=wait_s, conflicts=conflicts)])
+        return Verdict([Move(one, "again", reason, cost=cost, wait_s=wait_s, conflicts=conflicts)])
 
     def backoff_s(self, failures: int) -> float:
         """Seconds to wait after so many of them."""
@@ -136,5 +138,5 @@ class CommandTurn(Conduct):
 def done(one: Aboard, code: str, reason: str = "", **facts: str) -> Move:
     """A command that has come to an end."""
     one.codes[0] = code
-    one.why |= facts | ({"0": reason} if reason else {})
+    one.why |= facts | ({"reason": reason} if reason else {})
     return Move(one, "done")

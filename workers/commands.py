@@ -73,7 +73,7 @@ def fate(
         "asked": fields["op"],
         "outcome": ended.value if ended else ("dead" if dead else "waiting"),
         "state": why.get("state"),
-        "reason": why.get("0") or (fields.get("reason") if dead or not ended else None) or None,
+        "reason": why.get("reason") or (fields.get("reason") if dead or not ended else None) or None,
         "calls": int(fields.get("calls") or 0) + calls,
         "waited_s": round(max(first - int(float(fields.get("created") or now_ms)), 0) / 1000, 3),
     }

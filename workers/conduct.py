@@ -157,14 +157,14 @@ class Conduct(ABC):
                 unsure_ms=max(int(unsure_s * 1000), 0),
                 began_ms=max(int((now - began) * 1000), 0),
                 dice=self.engine.dice,
-            )
+            ) | ({"seq": self.turn.seq} if self.turn.seq else {})
             self.engine.keeper.remember(document)
             return self.engine.lanes.leave(document)
 
         left = self.engine.patiently(leave)
         if left.call:
             self.engine.publish(left.call)
-        self.engine.wake()
+        self.engine.wake(max(self.rest(verdict, began, time.monotonic())[0], 0.0))
         return left
 
     def say(self, verdict: Verdict, left: Left) -> None:

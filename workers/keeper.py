@@ -37,6 +37,7 @@ class Turn:
     lost_call_s: float
     lease_until: float
     call_began: float
+    seq: str = ""
     begun: bool = False
     begin_by: float = 0.0
     lost: bool = False
@@ -150,7 +151,8 @@ class Keeper:
 
 def _document(turn: Turn, now: float) -> dict[str, Any]:
     began = turn.call_began if turn.begun else now + BEGIN_S
-    return {
+    command = {"seq": turn.seq} if turn.seq else {}
+    return command | {
         "lane": turn.lane,
         "token": turn.token,
         "acct": turn.account,

@@ -125,20 +125,26 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a dispatcher has to do now, and when to look again."""
+    """What a dispatcher has to do now, and when to look again; ``starved`` if it could not call all that is due."""
 
     wait_ms: int
     calls: tuple[Call, ...]
     overdue: tuple[Overdue, ...]
     finish: tuple[str, ...]
+    starved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The newest command of a campaign, and for how many seconds each whose answer was lost may still run."""
+    """The newest command of a campaign, and for how many seconds each operation whose answer was lost may still run."""
 
+    ticket: str
     seq: int
     unsure_s: Mapping[str, float]
+
+    def overtakes(self, ticket: str, seq: int) -> bool:
+        """Whether it is newer than this command."""
+        return self.ticket != ticket and self.seq >= seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,24 +262,26 @@ class Lanes:
         """What a state lane knows now of the commands that were given."""
         with self.client.pipeline(transaction=False) as pipe:
             pipe.time()
+            pipe.hget(self.key("clock"), "offset")
             pipe.hgetall(self.key("lane", lane))
-            (seconds, micros), fields = pipe.execute()
-        now_ms = seconds * 1000 + micros // 1000
+            (seconds, micros), offset, fields = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000 + int(offset or 0)
         unsure = {
             name.removeprefix(b"unsure:").decode(): max(float(until) - now_ms, 0.0) / 1000
             for name, until in fields.items()
             if name.startswith(b"unsure:")
         }
-        return Wanted(int(fields.get(b"want_seq", 0)), unsure)
+        return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""
-        wait_ms, calls, overdue, finish = self._run("dispatch", most, claims)
+        wait_ms, calls, overdue, finish, starved = self._run("dispatch", most, claims)
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),
             tuple(Overdue(*(part.decode() for part in row)) for row in overdue),
             tuple(ticket.decode() for ticket in finish),
+            bool(starved),
         )
 
     def recall(self, overdue: Overdue) -> Call | None:

@@ -64,6 +64,7 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         lost_call_s=terms.lost_call_s + terms.gap_s,
         lease_until=asked + engine.settings.lease_s,
         call_began=asked,
+        seq=entry.rows[0].fields.get("seq", ""),
     )
     engine.keeper.hold(turn)
     try:

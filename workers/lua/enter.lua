@@ -96,7 +96,7 @@ if not mine.solo and not redis.call('HGET', ticket_key(id), 'search') then
   end
 end
 if num(ARGV[8]) > 0 then take_slot(t.acct) end
-if redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
+if l.group ~= 'control' and redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
 redis.call('SADD', P .. ':flight:' .. t.acct, lane)
 -- One second is for building the body: a lost call is counted from its start, which comes after the grant.
 local lease, lost = now + num(ARGV[4]), now + 1000 + lost_ms + gap_ms

@@ -8,7 +8,7 @@
 --   P:why:<ticket>     hash  lead index, or outcome code, -> reason
 --   P:lane:<lane>      hash  state idle|called|held and what belongs to it
 --                            (of a state lane also want, the newest command, want_seq, last_seq given, hurry: a pause
---                            or stop waits, and unsure:<command>: ms until which a lost one may still run)
+--                            or stop waits, and unsure:<operation>: ms until which a lost one may still run)
 --   P:kept:<lane>      set   commands that wait for the end of a job; P:then:<job> list of those that wait for it
 --   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number
 --   P:aboard:<lane>    list  tickets of the turn, holder first
@@ -53,14 +53,20 @@ end
 
 -- Accounts ------------------------------------------------------------------------------------
 
+-- Until when the account cools. The dialer's own 429 is obeyed by all; what we spare it after failures, and the
+-- probe after it, are for leads: a stop does not wait for them.
+local function cools_until(a, group)
+  return (group ~= 'control' or a.cool_why ~= 'failed') and num(a.cool) or 0
+end
+
 local function rescore_account(acct)
-  local a = get(acct_key(acct), 'hold', 'cool')
+  local a = get(acct_key(acct), 'hold', 'cool', 'cool_why')
   local at
   for _, group in ipairs({ 'control', 'leads' }) do
     local first = redis.call('ZRANGE', due_key(acct, group), 0, 0, 'WITHSCORES')[2]
-    if first and (not at or num(first) < at) then at = num(first) end
+    if first then at = math.min(at or math.huge, math.max(num(first), cools_until(a, group))) end
   end
-  if at and not a.hold then redis.call('ZADD', P .. ':accounts', math.max(at, num(a.cool)), acct)
+  if at and not a.hold then redis.call('ZADD', P .. ':accounts', at, acct)
   else redis.call('ZREM', P .. ':accounts', acct) end
 end
 
@@ -83,10 +89,10 @@ end
 
 -- When one more turn of the account may begin, `ahead` of them being called already; now if at once.
 local function admitted_at(acct, group, ahead)
-  local a = get(acct_key(acct), 'hold', 'cool', 'probe', 'gcra', 'flight')
+  local a = get(acct_key(acct), 'hold', 'cool', 'cool_why', 'probe', 'gcra', 'flight')
   if a.hold then return now + CALL_MS end
-  if num(a.cool) > now then return num(a.cool) end
-  if a.probe and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
+  if cools_until(a, group) > now then return num(a.cool) end
+  if a.probe and group ~= 'control' and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
   local cap = num(a.flight)
   if cap > 0 then
     if cap > 1 and group ~= 'control' then cap = cap - 1 end
@@ -240,7 +246,9 @@ end
 -- Whether a newer command than this one has come; of tickets that are no commands never.
 local function overtaken(lane, id)
   local seq = redis.call('HGET', ticket_key(id), 'seq')
-  return seq and num(seq) < num(redis.call('HGET', lane_key(lane), 'want_seq'))
+  if not seq then return false end
+  local l = get(lane_key(lane), 'want', 'want_seq')
+  return l.want ~= id and num(seq) <= num(l.want_seq)
 end
 
 -- Ends a command that was overtaken.
@@ -356,9 +364,10 @@ local function try_call(lane)
   local t = get(ticket_key(id), 'acct', 'op', 'not_before')
   if math.max(num(l.next), num(t.not_before)) > now then return nil end
   if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 then return nil end
-  local at = admitted_at(t.acct, l.group, redis.call('ZCARD', P .. ':called:' .. t.acct))
+  local queue, ahead = queue_of(l.group), redis.call('ZCARD', P .. ':called:' .. t.acct)
+  if l.group == 'control' then ahead = math.min(ahead, redis.call('ZCARD', P .. ':calls:control')) end  -- before all leads
+  local at = admitted_at(t.acct, l.group, ahead)
   if at > now then return nil, 'account', at, t.acct end
-  local queue = queue_of(l.group)
   if redis.call('ZCARD', P .. ':calls:' .. queue) >= num(redis.call('HGET', P .. ':slots:' .. queue, 'sum')) then
     return nil, 'slots'
   end
@@ -386,7 +395,8 @@ local function end_turn(lane)
   redis.call('SREM', P .. ':flight:' .. l.acct, lane)
   if redis.call('HGET', acct_key(l.acct), 'probe') == l.token then redis.call('HSET', acct_key(l.acct), 'probe', 'due') end
   -- A lost command delays no other: what comes after it is confirmed once it can no longer run.
-  if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. redis.call('HGET', ticket_key(l.ticket), 'op'), num(l.lost))
+  local op = redis.call('HGET', ticket_key(l.ticket), 'op') or ''           -- '' if the server forgot the ticket
+  if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. op, num(l.lost))
   else redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost))) end
   set_idle(lane)
 end
@@ -405,29 +415,37 @@ end
 -- Ends a command that has not left: a newer word came.
 local function supersede(lane, id)
   local t = get(ticket_key(id), 'state', 'acct', 'job')
+  if t.state == 'done' then return end
   redis.call('ZREM', P .. ':wait:' .. lane, id)
   redis.call('SREM', P .. ':kept:' .. lane, id)
   if t.state == 'called' then uncall(id, t.acct, 'control') set_idle(lane) end
   set_superseded(id, t.job)
 end
 
--- Puts a command into its lane: what it says is wanted from now on, and older words that wait end here; or it
--- ends itself, if a newer one was there.
-local function intend(lane, id)
-  local t = get(ticket_key(id), 'op', 'seq', 'place')
-  local l = get(lane_key(lane), 'want_seq', 'state', 'lease')
-  if num(t.seq) < num(l.want_seq) then return supersede(lane, id) end
-  redis.call('HSET', lane_key(lane), 'want', t.op, 'want_seq', t.seq)
-  for _, key in ipairs({ redis.call('ZRANGE', P .. ':wait:' .. lane, 0, -1), redis.call('SMEMBERS', P .. ':kept:' .. lane) }) do
-    for _, older in ipairs(key) do
-      if num(redis.call('HGET', ticket_key(older), 'seq')) < num(t.seq) then supersede(lane, older) end
+-- What this command says is wanted from now on, and older words that have not left end here; unless a newer one was
+-- there. Of two with one sequence the later to come is newer, but not one that is only said `again`.
+-- Returns whether it is wanted now and was not before.
+local function want(lane, id, seq, again)
+  local last = num(redis.call('HGET', lane_key(lane), 'want_seq'))
+  if num(seq) < last or (again and num(seq) == last) then return false end
+  redis.call('HSET', lane_key(lane), 'want', id, 'want_seq', seq)
+  for _, ids in ipairs({ redis.call('ZRANGE', P .. ':wait:' .. lane, 0, -1), redis.call('SMEMBERS', P .. ':kept:' .. lane) }) do
+    for _, other in ipairs(ids) do
+      if other ~= id and num(redis.call('HGET', ticket_key(other), 'seq')) <= num(seq) then supersede(lane, other) end
     end
   end
+  return true
+end
+
+-- Puts a command into its lane, or ends it if a newer one was there.
+local function intend(lane, id)
+  local t = get(ticket_key(id), 'op', 'seq', 'place')
   redis.call('HSET', ticket_key(id), 'state', 'waiting')
   wait_again(lane, id, t.place)
+  if not want(lane, id, t.seq) then supersede(lane, id)
   -- What quiets a campaign waits for a call under way no longer than its lease, which is not renewed.
-  if t.op ~= 'start' and redis.call('HGET', lane_key(lane), 'state') == 'held' then
-    redis.call('HSET', lane_key(lane), 'hurry', 1, 'until', num(l.lease))
+  elseif t.op ~= 'start' and redis.call('HGET', lane_key(lane), 'state') == 'held' then
+    redis.call('HSET', lane_key(lane), 'hurry', 1)
   end
   rescore(lane)
 end
