@@ -77,8 +77,7 @@ class StateTurn(CommandTurn):
         try:
             status = states.status(answer.body, self.campaign)
         except CallRefusedError as refused:
-            # Perhaps it is so already, and that is why.
-            return self.later(one, TO_LOOK, str(refused), conflicts=conflicts + 1)
+            return self._look(one, states, unsure_s, refused=str(refused))
         except ValueError:
             if states.look is None and unsure_s <= 0:
                 return Verdict([done(one, "a", "the dialer's answer does not say the campaign's state")])
