@@ -128,6 +128,7 @@ class Campaign:
         on_duplicate: Literal["keep", "update"] = "keep",
         idempotency_key: str | None = None,
         expires_in: float | None = None,
+        as_file: bool = False,
     ) -> Job:
         """Bring leads into the campaign: the job, as soon as all rows are stored.
 
@@ -137,6 +138,9 @@ class Campaign:
             on_duplicate: ``update`` sends leads that the dialer has already again, as updates.
             idempotency_key: the same key and rows make one job, however often they are given; after a
                 crash of the producer the job goes on where it was.
+            as_file: bring them as files of up to 1000 leads, where the dialer takes such: quick for a first load,
+                but of a file with a lost answer, or one that was taken in part, all leads end as ``uncertain``,
+                and none can later be updated or removed by its number.
             expires_in: seconds after which batches that have not left are given up (``expired``).
 
         Raises:
@@ -149,7 +153,7 @@ class Campaign:
             "on_duplicate": on_duplicate,
             "expires_in": expires_in,
         }
-        return self._send("import", rows, options, idempotency_key)
+        return self._send("upload" if as_file else "import", rows, options, idempotency_key)
 
     def update_leads(
         self,

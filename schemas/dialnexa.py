@@ -7,6 +7,7 @@ Rules: https://dialnexa.mintlify.app/api-reference/campaign-leads (create, updat
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any, Final, Literal
 
 from .outcomes import Outcome
 from .phones import split
-from .problems import told
+from .problems import one_line, told
 from .wire import Taken, full_name, lead_id, texts
 
 Operation = Literal["import", "upload", "update", "remove"]
@@ -33,6 +34,7 @@ CARRIES: Final[dict[Operation, frozenset[str]]] = {
 
 MAX_NOTES: Final = 15  # of a lead; of a file, the columns beside phone_number
 MAX_FILE_BYTES: Final = 10_000_000
+CRLF: Final = b"\r\n"
 
 _DONE: Final[dict[Operation, Outcome]] = {"update": Outcome.UPDATED, "remove": Outcome.REMOVED}
 _COLUMNS = ("phone_number", "name")
@@ -143,18 +145,73 @@ def to_files(wires: Iterable[Mapping[str, Any]], max_bytes: int = MAX_FILE_BYTES
 
 
 def read_upload(body: object, rows: int) -> Outcome | None:
-    """What became of all ``rows`` leads of an uploaded file; None if the answer does not tell.
+    """What became of all ``rows`` leads of an uploaded file; None if the answer does not count them.
 
-    ``{"leads_created": 98, "leads_skipped": 2}`` does not say which two, and gives no lead ids.
+    ``{"leads_created": 98, "leads_skipped": 2}`` does not say which two, so that all are uncertain.
     """
     if not isinstance(body, Mapping):
         return None
-    created = body.get("leads_created")
+    created, skipped = body.get("leads_created"), body.get("leads_skipped")
     if isinstance(created, bool) or not isinstance(created, int):
         return None
     if created == rows:
         return Outcome.CREATED
-    return Outcome.REJECTED if created == 0 and body.get("leads_skipped") == rows else None
+    if isinstance(skipped, bool) or not isinstance(skipped, int) or created + skipped != rows:
+        return None
+    return Outcome.UNCERTAIN if created else Outcome.REJECTED
+
+
+def upload_words(body: Mapping[str, Any], outcome: Outcome) -> str:
+    """What is to be said of the leads of a file that were not all created; "" if they were."""
+    if outcome is Outcome.CREATED:
+        return ""
+    created, rows = body["leads_created"], body["leads_created"] + body["leads_skipped"]
+    return f"the dialer took {created} of the {rows} leads of the file and does not say which it skipped"
+
+
+def bad_rows(body: object, rows: int) -> dict[int, str] | None:
+    """The positions of leads that made a file of so many be refused, with the dialer's words; None if untold.
+
+    Assumed, for the page says only that errors are grouped by reason with row numbers:
+    ``{"errors": [{"reason": text, "rows": [2, 5]}]}``, counted as a spreadsheet does, the header being row 1.
+    """
+    groups = body.get("errors") if isinstance(body, Mapping) else None
+    found: dict[int, str] = {}
+    for group in groups if isinstance(groups, list) else ():
+        numbers = group.get("rows") if isinstance(group, Mapping) else None
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            return None
+        found.update({number - 2: one_line(group.get("reason")) or "refused" for number in numbers})
+    return found if found and all(0 <= position < rows for position in found) else None
+
+
+def form(file: LeadFile) -> bytes:
+    """The file as a form with one field, ``file`` (RFC 7578); ``form_type`` gives its media type."""
+    boundary = hashlib.blake2b(file.body, digest_size=20).hexdigest().encode()
+    return b"".join(
+        (
+            b"--" + boundary + CRLF,
+            b'Content-Disposition: form-data; name="file"; filename="leads.csv"\r\n',
+            b"Content-Type: text/csv; charset=utf-8\r\n\r\n",
+            file.body,
+            b"\r\n--" + boundary + b"--\r\n",
+        )
+    )
+
+
+def form_type(body: bytes) -> str:
+    """The media type of what ``form`` made."""
+    return f"multipart/form-data; boundary={body[2 : body.index(CRLF)].decode()}"
+
+
+def read_campaigns(body: object, page: int) -> tuple[list[dict[str, Any]], bool]:
+    """The campaigns of a page, from 1, and whether another follows; raises ValueError if it is no page."""
+    rows = body.get("data") if isinstance(body, Mapping) else None
+    meta = body.get("meta") if isinstance(body, Mapping) else None
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "id" in row for row in rows):
+        raise ValueError("no list of campaigns in the answer")
+    last = meta.get("totalPages") if isinstance(meta, Mapping) else None
+    return [dict(row) for row in rows], isinstance(last, int) and page < last
 
 
 def _problems(wire: Mapping[str, Any], operation: Operation) -> Iterator[str]:

@@ -5,7 +5,7 @@ LeadlaneError                 exit code 1
   WrongUse                    exit code 2   the caller's mistake; nothing was queued
     SettingsError             a setting is missing, unknown or wrong      .path .problem .remedy
     UnknownAccount            no such account                             .name .known
-    UnsupportedOperation      the provider has no such operation          .account .operation .supported
+    UnsupportedOperation      the provider has no such operation          .account .operation .supported .switch
     BadCampaign               not an address, or not an id of this dialer .address .problem .remedy
     BadFile                   a file cannot be read as leads              .path .problem .remedy
     UnknownJob                no such job, or its time of keeping is over .job_id
@@ -87,14 +87,23 @@ class UnknownAccount(WrongUse):
 
 
 class UnsupportedOperation(WrongUse):
-    """The account's dialer cannot do this; ``supported`` is what it can."""
+    """The account's dialer cannot do this; ``supported`` is what it can.
 
-    def __init__(self, account: str, operation: str, supported: Iterable[str] = ()) -> None:
+    ``switch`` is the setting of the account that turns it on, if there is one.
+    """
+
+    def __init__(self, account: str, operation: str, supported: Iterable[str] = (), switch: str = "") -> None:
         self.account, self.operation, self.supported = account, operation, tuple(supported)
-        super().__init__(account, operation, self.supported)
+        self.switch = switch
+        super().__init__(account, operation, self.supported, switch)
 
     def __str__(self) -> str:
         can = f"; it can {', '.join(self.supported)}" if self.supported else ""
+        if self.switch:
+            return (
+                f"account '{self.account}': '{self.operation}' is off{can}; "
+                f"{self.switch} = true in the account's settings turns it on"
+            )
         return f"account '{self.account}': its dialer has no '{self.operation}'{can}"
 
 

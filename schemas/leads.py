@@ -310,6 +310,7 @@ class LeadSchema(_WithPhone):
     variables = Variables()
     secondary_contacts = SecondaryContacts()
     do_not_call = YesNo()
+    mark_as_unanswered = YesNo()
     allow_duplicate = YesNo()
     external_id = Text(numbers=True)
 

@@ -71,6 +71,8 @@ class Account:
     phone_check: PhoneCheck = "possible"
     update_method: Literal["PUT", "PATCH"] = "PUT"
     suppress_scope: SuppressScope = "account"  # where an opt-out holds that comes with a lead
+    leads_per_call: int | None = None  # None is the record's assumption, where the dialer does not say
+    switches: frozenset[str] = frozenset()  # names of those that are on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from marshmallow import ValidationError, fields, validate, validates
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates, validates_schema
 
 from .errors import did_you_mean
 from .phones import is_region
@@ -15,9 +15,20 @@ from .rates import Rate
 from .strict import Strict, required, shown_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from marshmallow.types import ErrorMessages
 
-PROVIDERS: Final = ("voiso", "dialnexa", "voicery", "voiceaiwrapper")
+SWITCHES: Final[Mapping[str, tuple[str, ...]]] = {
+    "voiso": (),
+    "dialnexa": ("file_upload", "assumed_operations"),
+    "voicery": ("sibling_operations",),
+    "voiceaiwrapper": ("duplicates_ignored",),
+}
+"""Each dialer with the switches that its accounts have; all are off unless set."""
+LEADS_AT_MOST: Final[Mapping[str, int]] = {"voiceaiwrapper": 1000}
+"""To which ``leads_per_call`` may be set, where the dialer does not say how many leads a call may have."""
+PROVIDERS: Final = tuple(SWITCHES)
 SUPPRESS_SCOPES: Final = ("campaign", "account", "all")
 
 _DAY_S = 86_400
@@ -54,6 +65,14 @@ class _Checked(fields.Field[str]):
         if not isinstance(value, str):
             raise ValidationError("is not text; write it in quotes")
         return self.check(value.strip())
+
+
+class _Switch(fields.Field[bool]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        word = value.strip().lower() if isinstance(value, str) else value
+        if word not in ("true", "false") and not isinstance(word, bool):
+            raise ValidationError("is neither true nor false; write one of them")
+        return word in ("true", True)
 
 
 class _Rates(fields.Field[tuple[Rate, ...]]):
@@ -149,7 +168,12 @@ class SettingsSchema(Strict):
     hash_key_ref = _Checked(_reference)
 
 
-class AccountSchema(Strict):
+_Switches = Schema.from_dict(
+    {name: _Switch() for names in SWITCHES.values() for name in names}, name="Switches"
+)
+
+
+class AccountSchema(Strict, _Switches):  # type: ignore[misc, valid-type]  # made of data
     """The keys of one account."""
 
     provider = _Checked(str, required=True, error_messages=required(f"write one of {', '.join(PROVIDERS)}"))
@@ -172,6 +196,7 @@ class AccountSchema(Strict):
     phone_check = _Checked(partial(_word, words=("possible", "valid")))
     update_method = _Checked(partial(_word, words=("PUT", "PATCH")))
     suppress_scope = _Checked(partial(_word, words=SUPPRESS_SCOPES))
+    leads_per_call = _number(1, 1000, "100", whole=True)
 
     def __init__(self, known_providers: tuple[str, ...] = PROVIDERS) -> None:
         super().__init__()
@@ -180,3 +205,30 @@ class AccountSchema(Strict):
     @validates("provider")
     def _known_provider(self, text: str, **_: Any) -> None:
         _word(text, self.known_providers)
+
+    @validates_schema(skip_on_field_errors=True)
+    def _known_to_the_provider(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Refuse switches, and a number of leads a call, that this dialer does not have."""
+        provider = data["provider"]
+        has = SWITCHES.get(provider, ())
+        for names in SWITCHES.values():
+            for name in names:
+                if name in data and name not in has:
+                    known = f"its accounts have {', '.join(has)}" if has else "leave it out"
+                    raise ValidationError(f"is no switch of {provider}; {known}", name)
+        most = LEADS_AT_MOST.get(provider, 0)
+        if data.get("leads_per_call", 0) > most:
+            said = (
+                f"is above what fits; write at most {most}"
+                if most
+                else "is the dialer's own rule; leave it out"
+            )
+            raise ValidationError(said, "leads_per_call")
+
+    @post_load
+    def _gather_switches(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        known = {name for names in SWITCHES.values() for name in names}
+        return {
+            **{name: value for name, value in data.items() if name not in known},
+            "switches": frozenset(name for name in known if data.get(name)),
+        }

@@ -18,27 +18,19 @@ from .problems import bad_indices as bad_indices
 from .problems import one_line, told
 from .wire import texts
 
-Operation = Literal["import", "update", "remove", "do_not_call", "mark_as_unanswered"]
-"""The last two travel as updates, with nothing but the number and their flag."""
+Operation = Literal["import", "update", "remove"]
 
 _FIELDS = frozenset({"phone_number", "name", "first_name", "last_name", "email", "variables"})
 
 CARRIES: Final[dict[Operation, frozenset[str]]] = {
     "import": _FIELDS,
-    "update": _FIELDS | {"do_not_call"},
+    "update": _FIELDS | {"do_not_call", "mark_as_unanswered"},
     "remove": frozenset({"phone_number"}),
-    "do_not_call": frozenset({"phone_number"}),
-    "mark_as_unanswered": frozenset({"phone_number"}),
 }
 """The canonical fields that reach VoiceAIWrapper, for each operation."""
 
-_FLAGS: Final = ("do_not_call", "mark_as_unanswered")
-_DONE: Final[dict[Operation, Outcome]] = {
-    "update": Outcome.UPDATED,
-    "remove": Outcome.REMOVED,
-    "do_not_call": Outcome.UPDATED,
-    "mark_as_unanswered": Outcome.UPDATED,
-}
+FLAGS: Final = ("do_not_call", "mark_as_unanswered")
+_DONE: Final[dict[Operation, Outcome]] = {"update": Outcome.UPDATED, "remove": Outcome.REMOVED}
 _NOT_FOUND = re.compile(r"not found|no such lead|does ?n[o']t exist", re.IGNORECASE)
 
 
@@ -60,20 +52,18 @@ def to_wire(lead: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
     """A canonical lead as VoiceAIWrapper takes it: the number in E.164 first, no field it cannot carry.
 
     A lone ``name`` is parted at its first blank into first and last name. ``variables`` become
-    ``custom_fields``, as texts; an update replaces all that the lead has. ``do_not_call`` goes with an
+    ``custom_fields``, as texts; an update replaces all that the lead has. The flags go with an
     update only if true: to have a person called again is no by-product of an update.
     """
     wire: dict[str, Any] = {"phone_number": lead["phone_number"]}
-    if operation in _FLAGS:
-        wire[operation] = True
-    elif operation != "remove":
+    if operation != "remove":
         wire.update(_names(lead))
         if email := lead.get("email"):
             wire["email"] = email
         if custom := texts(lead.get("variables") or {}):
             wire["custom_fields"] = custom
-        if operation == "update" and lead.get("do_not_call"):
-            wire["do_not_call"] = True
+        if operation == "update":
+            wire.update({flag: True for flag in FLAGS if lead.get(flag)})
     return wire
 
 
@@ -81,7 +71,19 @@ def refuses(lead: Mapping[str, Any], operation: Operation) -> str:
     """Why a canonical lead cannot be sent, as ``field: problem; remedy``; "" if it can."""
     if operation == "update" and to_wire(lead, operation).keys() == {"phone_number"}:
         return "lead: has nothing to update; give a name, email or variables"
+    if operation == "update" and all(lead.get(flag) for flag in FLAGS):
+        return "mark_as_unanswered: has the person called again, do_not_call forbids it; give one of them"
     return ""
+
+
+def kind(wire: Mapping[str, Any]) -> str:
+    """The flag that a wire update carries, or '': updates of different kinds travel in calls of their own."""
+    return next((flag for flag in FLAGS if flag in wire), "")
+
+
+def resend_safe(wire: Mapping[str, Any]) -> bool:
+    """Whether a wire update may be sent again: one that re-queues a lead may have somebody called once more."""
+    return "mark_as_unanswered" not in wire
 
 
 def canonical_campaign(text: str) -> str:

@@ -37,6 +37,7 @@ DUPLICATE: Final = re.compile(
 """What the dialer's words have in them when it refuses a lead because it has it. Assumed."""
 
 _DONE: Final[dict[Operation, Outcome]] = {"update": Outcome.UPDATED, "remove": Outcome.REMOVED}
+_UNKNOWN_LEAD = re.compile(r"\blead\b.*not found|no such lead", re.IGNORECASE)
 _SWITCH = re.compile(r"allow.?dup+licates?", re.IGNORECASE)
 
 
@@ -123,6 +124,36 @@ def is_duplicate(body: object, words: re.Pattern[str] = DUPLICATE) -> bool:
     said = one_line([body.get(key) for key in ("message", "errors", "error")])
     # An error in the switch itself names it, and is none.
     return words.search(_SWITCH.sub("", said)) is not None
+
+
+def is_unknown_lead(body: object) -> bool:
+    """Whether a 404 says that there is no such lead."""
+    return _UNKNOWN_LEAD.search(problem_text(body)) is not None
+
+
+def campaigns(body: object) -> list[dict[str, Any]]:
+    """The campaigns of the account, each with ``id``, ``name`` and ``status``; raises ValueError if it is no list.
+
+    A list in ``data``, as the leads' list has it, is read too.
+    """
+    rows = body.get("data") if isinstance(body, Mapping) else body
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and "id" in row for row in rows):
+        raise ValueError("no list of campaigns in the answer")
+    return [dict(row) for row in rows]
+
+
+def campaign_status(body: object, campaign: str) -> str:
+    """The campaign's state in a list of campaigns, or in the answer to a command.
+
+    Raises ValueError if it is in neither.
+    """
+    told = body.get("data") if isinstance(body, Mapping) else None
+    found: list[Any] = [told] if isinstance(told, Mapping) else campaigns(body)
+    key = "campaign_id" if isinstance(told, Mapping) else "id"
+    states = [row.get("status") for row in found if str(row.get(key)) == campaign]
+    if len(states) != 1 or not isinstance(states[0], str):
+        raise ValueError("the answer does not say the campaign's state")
+    return states[0]
 
 
 def problem_text(body: object) -> str:

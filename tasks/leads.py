@@ -1,4 +1,4 @@
-"""Lead batches: ``leadlane.leads.import``, ``.update`` and ``.remove``."""
+"""Lead batches: ``leadlane.leads.import``, ``.upload``, ``.update`` and ``.remove``."""
 
 from __future__ import annotations
 
@@ -80,6 +80,11 @@ def import_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str
     return push(self, "import", kwargs)
 
 
+def upload_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:
+    """Import one batch of leads as a file. One positional value, a chain's, is ignored."""
+    return push(self, "upload", kwargs)
+
+
 def update_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:
     """Update one batch of leads. One positional value, a chain's, is ignored."""
     return push(self, "update", kwargs)
@@ -92,6 +97,7 @@ def remove_leads(self: LaneTask, *_: object, **kwargs: object) -> Mapping[str, o
 
 TASKS = (
     TaskBody("leadlane.leads.import", import_leads, LaneTask),
+    TaskBody("leadlane.leads.upload", upload_leads, LaneTask),
     TaskBody("leadlane.leads.update", update_leads, LaneTask),
     TaskBody("leadlane.leads.remove", remove_leads, LaneTask),
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from leadlane.schemas.addresses import CampaignAddress
-from leadlane.schemas.errors import BadCampaign, UnknownAccount, UnsupportedOperation
+from leadlane.schemas.errors import BadCampaign, UnknownAccount, UnsupportedOperation, WrongUse
 from leadlane.schemas.phones import PhoneCheck, masked
 from leadlane.schemas.settings import Account, Rate, Settings, SuppressScope
 from leadlane.workers.engine import gap_s
@@ -34,25 +34,37 @@ class Facts:
     region: str | None
     phone_check: PhoneCheck
     suppress_scope: SuppressScope = "account"
+    switches: frozenset[str] = frozenset()
 
     @property
     def dialer(self) -> Provider:
-        """The provider's record."""
-        return PROVIDERS[self.provider]
+        """The provider's record, as far as the account's switches let it be used."""
+        return PROVIDERS[self.provider].offered(self.switches)
 
     def operation(self, name: str) -> Operation:
         """The operation; raises UnsupportedOperation if the dialer has none of this name."""
         try:
             return self.dialer.operations[name]
         except KeyError:
-            raise UnsupportedOperation(self.name, name, self.dialer.supported) from None
+            raise self._unsupported(name) from None
 
     def check(self, operation: str, on_duplicate: str = "keep") -> None:
-        """Raises UnsupportedOperation if the dialer cannot do this, or not update what an import finds there."""
+        """Raises UnsupportedOperation if the dialer cannot do this, or not update what an import finds there.
+
+        WrongUse if the two cannot go together.
+        """
         if operation not in self.dialer.supported:
-            raise UnsupportedOperation(self.name, operation, self.dialer.supported)
+            raise self._unsupported(operation)
+        if on_duplicate == "update" and operation == "upload":
+            raise WrongUse(
+                "on_duplicate: a file's answer names no duplicates; leave it out, or import without a file"
+            )
         if on_duplicate == "update":
             self.operation("update")
+
+    def _unsupported(self, operation: str) -> UnsupportedOperation:
+        switch = PROVIDERS[self.provider].switch_of(operation)
+        return UnsupportedOperation(self.name, operation, self.dialer.supported, switch)
 
     def lane(self, campaign: str, kind: str = "leads") -> str:
         """The lane of a campaign: accounts with keys to the same contact centre share it."""
@@ -127,6 +139,7 @@ def _facts(account: Account) -> Mapping[str, object]:
         "region": account.default_region,
         "phone_check": account.phone_check,
         "suppress_scope": account.suppress_scope,
+        "switches": sorted(account.switches),
     }
 
 
@@ -143,6 +156,7 @@ def read_facts(lanes: Lanes, name: str) -> Facts:
         stored["region"],
         stored["phone_check"],
         stored.get("suppress_scope", "account"),
+        frozenset(stored.get("switches", ())),  # facts of an older worker have none
     )
 
 

@@ -23,7 +23,7 @@ CALL_HEADER = "leadlane_call"
 LINKS_HEADER = "leadlane_links"
 """Message header of a task whose links lie with its payload."""
 TASK_OF = {
-    **{name: f"leadlane.leads.{name}" for name in ("import", "update", "remove")},
+    **{name: f"leadlane.leads.{name}" for name in ("import", "upload", "update", "remove")},
     **{name: f"leadlane.campaigns.{name}" for name in STATE_WORDS},
     **dict(
         zip(optouts.WORDS, (f"leadlane.suppress.{it}" for it in ("add", "remove", "lookup")), strict=True)

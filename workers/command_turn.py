@@ -43,7 +43,7 @@ class CommandTurn(Conduct):
             if worn_out := self.worn_out(one):
                 moves.append(Move(one, "dead", worn_out))
             else:
-                one.choose(1)
+                one.sent = one.pending[:1]
                 aboard.append(one)
         return aboard, moves
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -103,9 +103,15 @@ class Conduct(ABC):
             return f"too_old: {settings.max_age_s:.0f} s since the first attempt"
         return ""
 
-    def send(self, method: str, path: str, body: bytes | None) -> Answer:
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: Callable[[bytes], str] = lambda _: "application/json",
+    ) -> Answer:
         """One call, if the turn still has its lease; raises NoAnswer."""
-        request = request_of(self.engine, self.account, method, path, body)
+        request = request_of(self.engine, self.account, method, path, body, content_type)
         return self.engine.transport.send(
             request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send
         )
@@ -187,11 +193,18 @@ class Conduct(ABC):
         return End("done", result=self.result(own, verdict))
 
 
-def request_of(engine: Engine, account: Account, method: str, path: str, body: bytes | None) -> Request:
+def request_of(
+    engine: Engine,
+    account: Account,
+    method: str,
+    path: str,
+    body: bytes | None,
+    content_type: Callable[[bytes], str] = lambda _: "application/json",
+) -> Request:
     """One request of the account."""
     headers = engine.provider(account).headers(engine.keys[account.name])
     if body is not None:
-        headers["Content-Type"] = "application/json"
+        headers["Content-Type"] = content_type(body)
     return Request(method, account.base_url + path, headers, body)
 
 

@@ -29,7 +29,7 @@ class Delivery(Conduct):
     @classmethod
     def asks(cls, account: Account, provider: Provider, operation: str) -> Terms:
         """A dialer that takes one call at a time is waited for when an answer is lost."""
-        one_by_one = provider.operations[operation].leads_per_call == 1
+        one_by_one = provider.operations[operation].in_slices
         return Terms(
             gap_s=gap_s(account, provider),
             lost_call_s=account.lost_call_s if provider.exclusive else 0.0,
@@ -41,12 +41,12 @@ class Delivery(Conduct):
         """Send what is aboard."""
         operation = self.provider.operations[self.operation_name]
         aboard, moves = self._board(operation)
-        if aboard and operation.leads_per_call > 1:
+        if aboard and not operation.in_slices:
             aboard, spared = self._spare(aboard, operation)
             moves.extend(spared)
         if not aboard:
             return Verdict(moves, "none", called=False)
-        verdict = (self._slice if operation.leads_per_call == 1 else self._call)(aboard, operation)
+        verdict = (self._slice if operation.in_slices else self._call)(aboard, operation)
         verdict.moves.extend(moves)
         return verdict
 
@@ -54,7 +54,6 @@ class Delivery(Conduct):
         """The batches that have something to send, and the moves of those that have not."""
         aboard: list[Aboard] = []
         moves: list[Move] = []
-        most = operation.leads_per_call if operation.leads_per_call > 1 else payloads.MOST_ROWS
         for row in self.entry.rows:
             try:
                 one = Aboard.of(row)
@@ -62,13 +61,13 @@ class Delivery(Conduct):
                 moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
                 continue
             one.adapt(row.fields["op"], operation)
-            one.choose(most)
-            if operation.leads_per_call == 1:
+            one.choose(operation)
+            if operation.in_slices:
                 one.settle_unanswered(operation)
-                one.choose(most)
+                one.choose(operation)
             elif row.fields.get("lost"):
                 one.mark_lost(operation)
-                one.choose(most)
+                one.choose(operation)
             if not one.sent:
                 moves.append(verdicts.go_on(one, one.search))
             elif worn_out := self.worn_out(one):
@@ -95,7 +94,7 @@ class Delivery(Conduct):
             return aboard, []
         for one in aboard:
             one.spare(found, operation)
-            one.choose(operation.leads_per_call)
+            one.choose(operation)
         rest = [one for one in aboard if one.sent]
         return rest, [verdicts.go_on(one, one.search) for one in aboard if not one.sent]
 
@@ -107,9 +106,8 @@ class Delivery(Conduct):
         dice = self.engine.dice
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
-            answer = self.send(
-                method, self._path(operation.path), operation.body(carried.wires, self.campaign)
-            )
+            body = operation.body(carried.wires, self.campaign)
+            answer = self.send(method, self._path(operation.path), body, operation.content_type)
         except NoAnswer as silent:
             self.call_ended = time.monotonic()
             verdict = verdicts.silence(aboard, operation, silent.reason, left=silent.may_have_left, dice=dice)

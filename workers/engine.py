@@ -68,8 +68,10 @@ class Engine:
         return HOUSE if name == NOBODY else self.settings.accounts.get(name)
 
     def provider(self, account: Account) -> Provider:
-        """The dialer of the account."""
-        return NO_DIALER if account is HOUSE else PROVIDERS[account.provider]
+        """The dialer of the account, by the account's settings."""
+        if account is HOUSE:
+            return NO_DIALER
+        return PROVIDERS[account.provider].at(account.switches, account.leads_per_call)
 
     def patiently(self, act: Callable[[], T]) -> T:
         """The act's value; a Redis error never ends a task, it waits with backoff until Redis is back.

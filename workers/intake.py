@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from leadlane.schemas.leads import Clean, Invalid, clean
 from leadlane.schemas.wire import encoded
 from leadlane.workers import payloads
 from leadlane.workers.accounts import Facts
-from leadlane.workers.lanes import Class, Ticket
+from leadlane.workers.lanes import ADDING, Class, Ticket
 from leadlane.workers.optouts import suppress
 from leadlane.workers.providers import Operation
 
@@ -24,6 +25,7 @@ BATCH = 1000
 REMEMBERED = 2_000_000
 """Numbers of a job that are remembered to find duplicates; beyond it they are found within a batch."""
 OPTED_OUT = "do_not_call is true: not sent, nor any later row of this number"
+CANNOT_REQUEUE = "mark_as_unanswered: only updates, and not at every dialer, re-queue a lead; leave it out"
 TWIN = "the same number came earlier in this job"
 
 
@@ -123,14 +125,20 @@ class Intake:
             draft.tell(row.phone, "i", row.problems)
         elif self._opted_out(draft, row):
             draft.tell(f"+{row.digits}", "s", OPTED_OUT)
-        elif self.operation_name == "import" and self._seen.again(row.digits):
+        elif self.operation_name in ADDING and self._seen.again(row.digits):
             draft.tell(f"+{row.digits}", "d", TWIN)
-        elif reason := self.operation.refuses(row.lead):
+        elif reason := self._unable(row.lead) or self.operation.refuses(row.lead):
             draft.tell(f"+{row.digits}", "i", reason)
         else:
             if self.operation_name != "remove":
                 self.uncarried.update(row.lead.keys() - self.operation.carries)
             draft.take(row.digits, encoded(self.operation.wire(row.lead)))
+
+    def _unable(self, lead: dict[str, Any]) -> str:
+        """Why the lead cannot be sent if what it asks for is more than a field that may be left out."""
+        if self.operation_name == "remove" or "mark_as_unanswered" in self.operation.carries:
+            return ""
+        return CANNOT_REQUEUE if lead.pop("mark_as_unanswered", False) else ""
 
     def _opted_out(self, draft: Draft, row: Clean) -> bool:
         """Whether the row is not to be sent since it, or one of the same number before it, says do_not_call.
@@ -154,6 +162,18 @@ class Intake:
             return None
         scope = self.facts.scope(self.facts.suppress_scope, ticket.campaign)
         return suppress(scope, draft.opted_out, source=ticket.job, id=f"{ticket.id}-optout")
+
+    def _company(self, draft: Draft, ticket: str, on_duplicate: str) -> str:
+        """What must be equal in batches that share a call.
+
+        Which rows of a batch travel must follow from the batch alone: after a crash they are found again by the
+        same choice. So one whose rows cannot all share a call has no company.
+        """
+        if on_duplicate == "update" and self.operation_name == "import":
+            return "update"
+        wires = [wire for wire in draft.wires if wire]
+        kinds = {self.operation.apart(wire) for wire in wires} or {""}
+        return kinds.pop() if len(kinds) == 1 and self.operation.fits is len else f"alone {ticket}"
 
     def ticket(
         self,
@@ -189,7 +209,7 @@ class Intake:
             priority=priority,
             codes="".join(draft.codes) if draft.why else "",
             why=draft.why,
-            options="update" if on_duplicate == "update" and self.operation_name == "import" else "",
+            options=self._company(draft, id, on_duplicate),
             expires_in_ms=expires_in_ms,
             signature=signature,
             linked=bool(links),

@@ -28,6 +28,8 @@ SCRIPTS = (
 )  # fmt: skip
 TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
+ADDING = frozenset({"import", "upload"})
+"""Operations that bring new leads; an upload brings them as a file."""
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
 
@@ -74,7 +76,7 @@ class Ticket:
     @property
     def kind(self) -> Literal["import", "other"]:
         """Updates and removals are a barrier in the lane: later imports do not pass them."""
-        return "import" if self.operation == "import" and self.group == "leads" else "other"
+        return "import" if self.operation in ADDING and self.group == "leads" else "other"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ Pure functions over codes; Redis keeps what they return, and lets the first defi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, RECONCILED, TO_UPDATE, counts
 from leadlane.workers import payloads
-from leadlane.workers.lanes import Row
+from leadlane.workers.lanes import ADDING, Row
 from leadlane.workers.providers import Operation
 from leadlane.workers.providers.contract import Reading
 from leadlane.workers.search import Search, to_send
@@ -73,9 +74,24 @@ class Aboard:
             wires = [operation.adapt(wire) if wire else "" for wire in self.batch.wires]
             self.batch = payloads.Batch(self.batch.start, operation_name, self.batch.numbers, wires)
 
-    def choose(self, most: int) -> None:
-        """Settle which rows this turn sends: at most so many in its call."""
-        self.sent = (to_send(self.search, self.pending) if self.search else self.pending)[:most]
+    def choose(self, operation: Operation) -> None:
+        """Settle which rows this turn sends. The same rows each time, as long as nothing more is known of them."""
+        rows = to_send(self.search, self.pending) if self.search else self.pending
+        most = payloads.MOST_ROWS if operation.in_slices else operation.leads_per_call
+        alike = tuple(islice(self._alike(rows, operation), most))
+        self.sent = alike[: operation.fits([self.batch.wires[p] for p in alike])]
+
+    def _alike(self, rows: Iterable[int], operation: Operation) -> Iterator[int]:
+        """The rows that may share a call with the first; no row overtakes an earlier one of its number."""
+        kind: str | None = None
+        passed: set[str] = set()
+        for p in rows:
+            number, own = self.batch.numbers[p], operation.apart(self.batch.wires[p])
+            kind = own if kind is None else kind
+            if own == kind and number not in passed:
+                yield p
+            else:
+                passed.add(number)
 
     def mark_lost(self, operation: Operation, *, believed: bool = False) -> None:
         """An attempt with the chosen rows got no answer; ``believed`` if one came that says it did nothing."""
@@ -161,7 +177,7 @@ def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
     for one in aboard:
         for p in one.sent:
             number = one.batch.numbers[p]
-            if operation == "import":
+            if operation in ADDING:
                 chosen.setdefault(number, (one, p))
             else:
                 chosen[number] = (one, p)
@@ -178,6 +194,8 @@ def settle_all(
     """
     reconciled: set[str] = set()
     for one in aboard:
+        if reading.all and (words := reading.words.get("")):
+            one.why[reading.all] = words
         for p in one.sent:
             number = one.batch.numbers[p]
             if number in reading.later:

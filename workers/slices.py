@@ -36,8 +36,10 @@ STALE_S = 0.05
 """How long after it was taken a slot of the account's rate is used."""
 MOST_FAILURES = 3
 """Failures in a row after which a slice ends."""
-UNKNOWN_LEAD = "this fleet did not import the lead, or so long ago that its id at the dialer is forgotten"
-UNREADABLE_WORDS = "the dialer's answer cannot be read"
+UNKNOWN_LEAD = (
+    "the dialer's id of the lead is not known: this fleet did not import it, imported it as a file, whose answer "
+    "has no ids, or so long ago that the id is forgotten"
+)
 
 
 Lead = tuple[Aboard, int]
@@ -261,7 +263,7 @@ class Slice:
             return self._settled(one, position, code, words)
         means = meaning(answer.status, self.operation.answers)
         if means is Meaning.OK:
-            return self._taken(body, one, position, lost, f"{answer.status}: {UNREADABLE_WORDS}")
+            return self._taken(body, one, position, lost, f"{answer.status}: {verdicts.UNREADABLE_WORDS}")
         if means is Meaning.REFUSED:
             return self._settled(one, position, "r", words)
         wait = retry_after_s(answer.headers.get("retry-after"), time.time())

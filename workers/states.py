@@ -16,7 +16,7 @@ from leadlane.workers.conduct import BUILDING_S, Terms
 from leadlane.workers.lanes import Wanted
 from leadlane.workers.ledger import Aboard
 from leadlane.workers.providers import Provider
-from leadlane.workers.providers.contract import States
+from leadlane.workers.providers.contract import CallRefusedError, States
 from leadlane.workers.transport import NoAnswer
 from leadlane.workers.verdicts import Answered, Verdict
 
@@ -78,6 +78,8 @@ class StateTurn(CommandTurn):
             return self.trouble([one], answer, means, look=False)
         try:
             status = states.status(answer.body, self.campaign)
+        except CallRefusedError as refused:
+            return self._look(one, states, unsure_s, refused=str(refused))
         except ValueError:
             if states.look is None and unsure_s <= 0:
                 return Verdict([done(one, "a", "the dialer's answer does not say the campaign's state")])

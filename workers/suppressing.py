@@ -110,7 +110,7 @@ def _tellings(engine: Engine, ticket: str, reached: Reached) -> Iterator[Ticket]
     except UnknownAccount:
         return
     opt_out = facts.dialer.opt_out
-    if opt_out is None or opt_out.operation not in facts.dialer.operations:
+    if opt_out is None or opt_out.operation not in facts.dialer.offered(facts.switches).operations:
         return
     for at in range(0, len(reached.numbers), BATCH):
         name = hashlib.blake2b(f"{reached.lane} {at}".encode(), digest_size=6).hexdigest()

@@ -15,6 +15,7 @@ from leadlane.schemas.outcomes import PENDING
 from leadlane.workers import search
 from leadlane.workers.answers import STILL_RUNNING, Meaning, meaning
 from leadlane.workers.backoff import BASE_S, CAP_S, full_jitter
+from leadlane.workers.lanes import ADDING
 from leadlane.workers.ledger import Aboard, Manifest, settle_all
 from leadlane.workers.providers import Operation, Provider
 from leadlane.workers.providers.contract import CallRefusedError, Reading
@@ -24,6 +25,7 @@ ASK_LATER_S = 5.0
 """After which a lead that the dialer did not know is asked for again."""
 LOOK_AFTER = 5
 """Conflicts in a row after which the campaign itself is looked at."""
+UNREADABLE_WORDS = "the dialer's answer cannot be read"
 BREAKER_FAILURES = 5
 """Failures in a row that open the breaker of an account."""
 
@@ -202,10 +204,8 @@ def _accepted(
         if not operation.unreadable:
             for one in aboard:
                 one.mark_lost(operation)
-            return Verdict(
-                [Move(one, "dead", f"{answer.status}: the answer cannot be read") for one in aboard]
-            )
-        reading = Reading(all=operation.unreadable)
+            return Verdict([Move(one, "dead", f"{answer.status}: {UNREADABLE_WORDS}") for one in aboard])
+        reading = Reading(all=operation.unreadable, words={"": f"{answer.status}: {UNREADABLE_WORDS}"})
     settle_all(aboard, carried, reading, patient=patient)
     return Verdict([_after_pass(one) for one in aboard])
 
@@ -250,7 +250,7 @@ def go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
             search=state,
         )
     # A search steps behind waiting imports, but nothing steps behind an update or removal.
-    behind = state is not None and one.row.fields["op"] == "import"
+    behind = state is not None and one.row.fields["op"] in ADDING
     return Move(one, "again", "not all leads have an outcome yet", cost=cost, search=state, behind=behind)
 
 

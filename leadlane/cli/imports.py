@@ -54,6 +54,12 @@ def import_file(
     on_duplicate: Annotated[
         Literal["keep", "update"], typer.Option(help="What to do with leads that the dialer has already.")
     ] = "keep",
+    as_file: Annotated[
+        bool,
+        typer.Option(
+            "--as-file", help="Bring them as files, where the dialer takes such: quick, but without lead ids."
+        ),
+    ] = False,
     idempotency_key: Key = None,
     wait: Wait = False,
     json: Json = False,
@@ -64,7 +70,12 @@ def import_file(
 
     Exit code: 0 done, 1 done with leads not delivered, 2 wrong use, 3 could not reach what it needs.
     """
-    options = {"priority": priority, "on_duplicate": on_duplicate, "idempotency_key": idempotency_key}
+    options: dict[str, Any] = {
+        "priority": priority,
+        "on_duplicate": on_duplicate,
+        "idempotency_key": idempotency_key,
+        "as_file": as_file,
+    }
     _bring("import", file, campaign, wait=wait, json=json, **options)
 
 

@@ -25,7 +25,7 @@ CALLS = (
     "sync_agents",
     "agents",
 )
-COLUMNS = ("dialer", "operation", "call", "leads", "rate", "gap", "at once", "sent again", "source")
+COLUMNS = ("dialer", "operation", "call", "leads", "rate", "gap", "at once", "sent again", "needs", "source")
 
 
 def show_providers(
@@ -34,7 +34,7 @@ def show_providers(
     """List what each dialer can do: its calls, leads a call, limits, and the page that says so.
 
     `rate` is what an account gets that sets none. `sent again` says whether a lead is sent once more by
-    itself when no answer came.
+    itself when no answer came. `needs` names the setting of the account without which the operation is off.
     """
     from leadlane.workers.providers import PROVIDERS
 
@@ -66,7 +66,7 @@ def _called(provider: Provider, endpoints: Sequence[Endpoint]) -> dict[str, Any]
         "gap_s": 0.0,
         "calls_at_once": 1,
         "resent_after_silence": "yes",
-        "behind": next((one.behind for one in endpoints if one.behind), None),
+        "needs": next((one.behind for one in endpoints if one.behind), None),
         "source": endpoints[0].source,
     }
 
@@ -81,6 +81,8 @@ def _facts(provider: Provider, operation: Operation) -> dict[str, Any]:
         "gap_s": provider.gap_s,
         "calls_at_once": provider.parallel,
         "resent_after_silence": _resent(operation),
+        "needs": operation.behind or None,
+        "leads_at_most": operation.leads_at_most or None,
         "fields": sorted(operation.carries),
         "source": operation.source,
     }
@@ -96,7 +98,7 @@ def _resent(operation: Operation) -> str:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if not row["supported"]:
-        return (row["provider"], row["operation"], *"-------")
+        return (row["provider"], row["operation"], *"--------")
     return (
         row["provider"],
         row["operation"],
@@ -106,5 +108,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['gap_s']:g} s",
         str(row["calls_at_once"]),
         row["resent_after_silence"],
+        f"{row['needs']} = true" if row["needs"] else "",
         row["source"],
     )

@@ -16,11 +16,23 @@ from leadlane.workers.providers.contract import AGENT_WORDS, LOOK_WORDS, STATE_W
 from tests.system.conftest import Town, until
 from tests.system.judge import leads, nothing_left_over, number, producer, results
 
-OPERATIONS = ("import", "update", "remove")
+OPERATIONS = ("import", "upload", "update", "remove")
 CAMPAIGNS = {"voiso": "3", "voiceaiwrapper": "camp_3", "dialnexa": "cmp_3", "voicery": "3"}
 CELLS = [(name, operation) for name in PROVIDERS for operation in OPERATIONS]
 CAN = [cell for cell in CELLS if cell[1] in PROVIDERS[cell[0]].operations]
-CANNOT = [cell for cell in CELLS if cell not in CAN]
+BEHIND = [
+    (name, operation, switch)
+    for name, provider in PROVIDERS.items()
+    for operation in provider.supported
+    if (switch := provider.switch_of(operation))
+]
+OFF = [cell for cell in CELLS if any(cell == (name, operation) for name, operation, _ in BEHIND)]
+CANNOT = [cell for cell in CELLS if cell not in CAN] + OFF
+COMMANDS = [cell for cell in BEHIND if cell[1] not in OPERATIONS]
+REACHED = {
+    "dialnexa": {"start": "running", "pause": "paused"},
+    "voicery": {"start": "in-progress", "stop": "stopped"},
+}
 WITHOUT_LEADS = (*STATE_WORDS, *AGENT_WORDS, *LOOK_WORDS)
 CANNOT_EITHER = [
     (name, word) for name, record in PROVIDERS.items() for word in WITHOUT_LEADS if word not in record.calls
@@ -45,8 +57,22 @@ def town(town: Town) -> Town:
 
 def send(town: Town, provider: str, operation: str, rows: Any) -> dict[str, Any]:
     """The progress of an ended job."""
+    return ask(town, provider, operation, rows).wait(timeout=60)  # type: ignore[no-any-return]
+
+
+def ask(town: Town, provider: str, operation: str, rows: Any) -> Any:
+    """The job."""
     campaign = town.fleet().campaign(f"{provider}/{CAMPAIGNS[provider]}")
-    return getattr(campaign, f"{operation}_leads")(rows).wait(timeout=60)  # type: ignore[no-any-return]
+    if operation == "upload":
+        return campaign.import_leads(rows, as_file=True)
+    return getattr(campaign, f"{operation}_leads")(rows)
+
+
+def switch_on(town: Town, provider: str) -> None:
+    """All switches of the account, and what they are about at the dialer."""
+    for switch in PROVIDERS[provider].switches:
+        town.env[f"LEADLANE_ACCOUNTS__{provider.upper()}__{switch.upper()}"] = "true"
+    town.sandbox.change(voicery_siblings=True, dialnexa_pausing=True, voiceaiwrapper_ignores_duplicates=True)
 
 
 def held(town: Town, provider: str) -> dict[str, dict[str, Any]]:
@@ -68,8 +94,11 @@ def kept_every_rule(town: Town, provider: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("provider", "operation"), CAN)
 def test_a_dialer_does_what_its_record_says(town: Town, provider: str, operation: str) -> None:
+    if PROVIDERS[provider].switch_of(operation):
+        switch_on(town, provider)
     town.worker()
-    imported = send(town, provider, "import", leads(25, name="Ada Low", variables={"plan": "gold"}))
+    brings = operation if operation == "upload" else "import"
+    imported = send(town, provider, brings, leads(25, name="Ada Low", variables={"plan": "gold"}))
     taken = "accepted" if provider == "voiceaiwrapper" else "created"
     assert imported[taken] == imported["leads"] == 25
     until(lambda: len(held(town, provider)) == 25)
@@ -91,13 +120,15 @@ def test_what_a_dialer_cannot_do_is_refused_at_once_and_nothing_queued(
     town: Town, provider: str, operation: str
 ) -> None:
     """No worker runs: the refusal comes from the face, by the published facts."""
-    campaign = town.fleet().campaign(f"{provider}/{CAMPAIGNS[provider]}")
     asked: list[int] = []
     rows = ({"phone_number": number(i), "name": "Ada"} for i in itertools.count(1) if not asked.append(i))  # type: ignore[func-returns-value]
     with pytest.raises(UnsupportedOperation) as refused:
-        getattr(campaign, f"{operation}_leads")(rows)
+        ask(town, provider, operation, rows)
     assert f"'{provider}'" in str(refused.value)
     assert f"'{operation}'" in str(refused.value)
+    switch = PROVIDERS[provider].switch_of(operation)
+    assert refused.value.switch == switch
+    assert not switch or f"{switch} = true" in str(refused.value)
     assert asked == []
     assert nothing_queued(town)
 
@@ -133,6 +164,109 @@ def test_by_name_tasks_without_leads_fail_where_a_dialer_cannot_do_them(town: To
     app.close()
     assert nothing_queued(town)
     assert town.sandbox.audit() == []
+
+
+@pytest.mark.parametrize(("provider", "command", "switch"), COMMANDS)
+def test_a_command_that_is_off_is_refused_at_once_and_nothing_queued(
+    town: Town, provider: str, command: str, switch: str
+) -> None:
+    campaign = town.fleet().campaign(f"{provider}/{CAMPAIGNS[provider]}")
+    with pytest.raises(UnsupportedOperation, match=rf"'{provider}'.*'{command}'.*{switch} = true"):
+        getattr(campaign, command)()
+    assert nothing_queued(town)
+
+
+@pytest.mark.parametrize(("provider", "command", "_switch"), COMMANDS)
+def test_a_command_that_is_switched_on_is_reached(
+    town: Town, provider: str, command: str, _switch: str
+) -> None:
+    switch_on(town, provider)
+    town.worker()
+    send(town, provider, "import", leads(1, name="Ada"))
+    campaign = town.fleet().campaign(f"{provider}/{CAMPAIGNS[provider]}")
+    states = REACHED[provider]
+    others = [other for other in states if other != command]
+    for asked in (*others, command, command):
+        said = getattr(campaign, asked)().wait(timeout=60)
+        assert (said["outcome"], said["state"]) == ("reached", states[asked]), said
+    kept_every_rule(town, provider)
+
+
+def test_a_start_that_the_dialer_refuses_in_a_2xx_is_no_start(town: Town) -> None:
+    """Voicery says `success: false`: its campaign has no leads."""
+    switch_on(town, "voicery")
+    town.worker()
+    campaign = town.fleet().campaign("voicery/4")
+    assert campaign.stop().wait(timeout=60)["state"] == "stopped"
+    said = campaign.start().wait(timeout=60)
+    assert (said["outcome"], said["state"]) == ("rejected", "stopped")
+
+
+def test_what_a_file_brought_is_uncertain_if_its_answer_is_lost_and_is_not_sent_again(town: Town) -> None:
+    switch_on(town, "dialnexa")
+    town.sandbox.fault("drop_after", match={"dialer": "dialnexa", "operation": "upload_file"}, times=1)
+    town.worker()
+    progress = send(town, "dialnexa", "upload", leads(1500, name="Ada"))
+    assert (progress["uncertain"], progress["created"]) == (1000, 500)
+    assert [record["operation"] for record in town.sandbox.audit()] == ["upload_file"] * 2
+    assert len(held(town, "dialnexa")) == 1500
+    kept_every_rule(town, "dialnexa")
+    nothing_left_over(town)
+
+
+def test_numbers_that_spoil_a_file_are_rejected_and_the_others_brought(town: Town) -> None:
+    switch_on(town, "dialnexa")
+    town.worker()
+    blocked = [{"phone_number": f"+8816234{i:05}", "name": "Ada"} for i in range(3)]
+    progress = send(town, "dialnexa", "upload", [*leads(20, name="Ada"), *blocked])
+    assert (progress["created"], progress["rejected"]) == (20, 3)
+    assert len(town.sandbox.audit()) == 2
+    assert len(held(town, "dialnexa")) == 20
+
+
+def test_leads_are_re_queued_in_calls_of_their_own_and_never_twice(town: Town) -> None:
+    town.sandbox.change(voiceaiwrapper_visible_after_s=0)
+    town.worker()
+    send(town, "voiceaiwrapper", "import", leads(30, name="Ada Low"))
+    until(lambda: len(held(town, "voiceaiwrapper")) == 30)
+    marked = [
+        {**lead, **({"mark_as_unanswered": True} if i % 3 == 0 else {})} for i, lead in enumerate(leads(30))
+    ]
+    rows = [lead if "mark_as_unanswered" in lead else {**lead, "name": "Bob"} for lead in marked]
+    # The first call has those to be called again, and loses its answer.
+    town.sandbox.fault("drop_after", match={"operation": "mark_as_unanswered"}, times=1)
+    progress = send(town, "voiceaiwrapper", "update", rows)
+    assert (progress["updated"], progress["uncertain"]) == (20, 10)
+    _, *calls = [(record["operation"], record["size"]) for record in town.sandbox.audit()]
+    assert calls == [("mark_as_unanswered", 10), ("update", 20)]
+    kept_every_rule(town, "voiceaiwrapper")
+
+
+def test_an_add_is_sent_again_where_the_account_says_that_duplicates_are_ignored(town: Town) -> None:
+    switch_on(town, "voiceaiwrapper")
+    town.account(
+        "voiceaiwrapper", provider="voiceaiwrapper", rate="50/s", import_gap_s="0", leads_per_call="20"
+    )
+    town.sandbox.fault("drop_after", match={"dialer": "voiceaiwrapper", "operation": "import"}, times=1)
+    town.worker()
+    progress = send(town, "voiceaiwrapper", "import", leads(50, name="Ada"))
+    assert progress["accepted"] == 50
+    sizes = [record["size"] for record in town.sandbox.audit() if record["operation"] == "import"]
+    assert sizes == [20, 20, 20, 10]
+    until(lambda: len(held(town, "voiceaiwrapper")) == 50)
+    figures = town.sandbox.verify()["dialers"]["voiceaiwrapper"]
+    assert (figures["stored_twice"], figures["breaches"]) == (0, 0)
+
+
+def test_a_file_from_the_command_line(town: Town) -> None:
+    switch_on(town, "dialnexa")
+    town.worker()
+    file = "phone_number,name\n" + "".join(f"{number(i)},Ada\n" for i in range(1, 4))
+    brought = town.run("import", "-", "-c", "dialnexa/cmp_3", "--as-file", "--wait", "--json", stdin=file)
+    assert brought.returncode == 0, brought.stderr
+    assert '"created": 3' in brought.stdout
+    removed = town.run("remove", "-", "-c", "dialnexa/cmp_3", "--wait", "--json", stdin=file)
+    assert '"rejected": 3' in removed.stdout
 
 
 def test_duplicates_are_to_be_updated_only_where_the_dialer_has_updates(town: Town) -> None:

@@ -7,7 +7,7 @@ The engine never looks into a body. It hands wire leads to ``Operation.body`` an
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +22,8 @@ LOOK_WORDS = ("status", "campaigns", "agents")
 class Reading:
     """What an answer says: outcome code by digits, or one code for all leads of the call.
 
-    ``words`` are the dialer's, of leads it did not do. ``later`` holds leads it does not know yet, with the
+    ``words`` are the dialer's, of leads it did not do; under ''
+    those about all of them. ``later`` holds leads it does not know yet, with the
     code they end as if it never does. ``lead_id`` is its own id of the one lead of the call.
     """
 
@@ -55,10 +56,16 @@ class Operation:
         method: HTTP method; an account's setting of the name ``method_setting`` overrules it.
         path: below the account's ``base_url``, with ``{campaign}`` or ``{lead}`` (the dialer's id of it).
         leads_per_call: the dialer's limit; with 1 a batch is sent in slices, several calls at once.
+        leads_at_most: to which an account may set ``leads_per_call``, where that is an assumption of ours; else 0.
+        behind: name of the account's switch without which the operation does not exist for it; '' is always on.
+        harmless_with: name of the account's switch with which sending any lead again is harmless.
         carries: canonical fields it can carry.
         resend_safe: wire lead -> whether sending it again after a lost answer is harmless.
         wire: canonical lead -> JSON object of the dialer.
         body: wire leads (JSON texts), campaign -> request body.
+        content_type: request body -> its media type.
+        fits: wire leads in order -> how many of them, from the first on, one body can carry.
+        apart: wire lead -> its kind; leads of different kinds never share a call.
         adapt: a wire lead made for another operation -> one of this operation.
         read: decoded JSON of a 2xx, digits of the leads sent -> Reading. Raises ValueError if it cannot be
             read, CallRefusedError if it says that the call was refused.
@@ -83,6 +90,12 @@ class Operation:
     body: Callable[[Sequence[str], str], bytes | None]
     read: Callable[[Any, Sequence[str]], Reading]
     source: str
+    leads_at_most: int = 0
+    behind: str = ""
+    harmless_with: str = ""
+    content_type: Callable[[bytes], str] = lambda _: "application/json"
+    fits: Callable[[Sequence[str]], int] = len
+    apart: Callable[[str], str] = lambda _: ""
     adapt: Callable[[str], str] = lambda wire: wire
     method_setting: str = ""
     unreadable: str = ""
@@ -97,6 +110,17 @@ class Operation:
     def by_id(self) -> bool:
         """Whether a lead is named by the id that the dialer gave it."""
         return "{lead}" in self.path
+
+    @property
+    def in_slices(self) -> bool:
+        """Whether the dialer takes one lead a call, and so several calls at once."""
+        return self.leads_per_call == 1 and not self.leads_at_most
+
+    def at(self, switches: Collection[str], leads_per_call: int | None) -> Operation:
+        """The operation as it is for an account with these switches and this setting."""
+        most = leads_per_call if leads_per_call and self.leads_at_most else self.leads_per_call
+        safe = always if self.harmless_with in switches else self.resend_safe
+        return replace(self, leads_per_call=most, resend_safe=safe)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +182,7 @@ class States:
         commands: ``start``, ``pause``, ``stop`` -> its call. A command is a set operation: once more is harmless.
         look: the call that shows a campaign.
         status: decoded answer of ``look`` or of a command, campaign's id -> the dialer's word for its state.
-            Raises ValueError if it cannot be read.
+            Raises ValueError if it cannot be read, CallRefusedError if it says that the command was refused.
         name: decoded answer of ``look`` -> the campaign's name, or ''.
         reached: command -> states that are what it asks for.
         by_itself: command -> states that will become what it asks for without another word.
@@ -174,6 +198,21 @@ class States:
     passing: frozenset[str]
     listing: Listing | None
     name: Callable[[Any], str] = lambda _: ""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All its calls."""
+        others = (self.look, self.listing and self.listing.endpoint)
+        return (*self.commands.values(), *(endpoint for endpoint in others if endpoint))
+
+    def offered(self, on: Collection[str]) -> States:
+        """Without what is behind a switch that is not among ``on``."""
+        return replace(
+            self,
+            commands={name: one for name, one in self.commands.items() if one.behind in on},
+            look=self.look if self.look and self.look.behind in on else None,
+            listing=self.listing if self.listing and self.listing.endpoint.behind in on else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +299,32 @@ class Provider:
             changes = {"add_agents": (add,), "remove_agents": (remove,), "sync_agents": (add, remove)}
             found |= changes | {"agents": listed}
         return found
+
+    @property
+    def switches(self) -> frozenset[str]:
+        """Names of the account switches that mean anything here."""
+        named = {name for one in self.operations.values() for name in (one.behind, one.harmless_with)}
+        if self.states:
+            named |= {endpoint.behind for endpoint in self.states.endpoints}
+        return frozenset(named - {""})
+
+    def at(self, switches: Collection[str], leads_per_call: int | None = None) -> Provider:
+        """The record as it is for an account. What is behind a switch stays in it: what was accepted is done."""
+        return replace(
+            self, operations={name: one.at(switches, leads_per_call) for name, one in self.operations.items()}
+        )
+
+    def offered(self, switches: Collection[str]) -> Provider:
+        """The record without what these switches leave off."""
+        on = {"", *switches}
+        operations = {name: one for name, one in self.operations.items() if one.behind in on}
+        return replace(self, operations=operations, states=self.states and self.states.offered(on))
+
+    def switch_of(self, operation: str) -> str:
+        """The switch that an operation or command is behind; '' if it is behind none, or does not exist."""
+        if operation in self.operations:
+            return self.operations[operation].behind
+        return next((one.behind for one in self.calls.get(operation, ()) if one.behind), "")
 
     @property
     def supported(self) -> tuple[str, ...]:

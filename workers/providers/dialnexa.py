@@ -1,6 +1,7 @@
 """DialNexa, API v1: https://dialnexa.mintlify.app/api-reference. One lead a call; the limit is per key.
 
 A lead sent twice is called twice, and nothing finds it by its number: what got no answer is never sent again.
+A file brings a whole batch at once, but no lead ids.
 """
 
 from __future__ import annotations
@@ -11,9 +12,23 @@ from typing import Any
 
 from leadlane.schemas import dialnexa as wire
 from leadlane.schemas.outcomes import CODE_OF
-from leadlane.workers.providers.contract import Look, Operation, OptOut, Provider, Reading, always, never
+from leadlane.workers.providers.contract import (
+    Endpoint,
+    Listing,
+    Look,
+    Operation,
+    OptOut,
+    Page,
+    Provider,
+    Reading,
+    States,
+    always,
+    never,
+)
 
 LEADS = "https://dialnexa.mintlify.app/api-reference/campaign-leads"
+CAMPAIGNS = "https://dialnexa.mintlify.app/api-reference/campaigns"
+ASSUMED = "assumed_operations"
 CLOSED = frozenset({"completed", "cancelled"})
 
 
@@ -49,6 +64,60 @@ def _closed(body: Any) -> str:
     return f"the campaign is {status}" if status in CLOSED else ""
 
 
+def _upload(wires: Sequence[str], _campaign: str) -> bytes:
+    return wire.form(next(wire.to_files(map(json.loads, wires))))
+
+
+def _fits(wires: Sequence[str]) -> int:
+    first = next(wire.to_files(map(json.loads, wires)), None)
+    return first.rows if first else 0
+
+
+def _uploaded(body: Any, sent: Sequence[str]) -> Reading:
+    outcome = wire.read_upload(body, len(sent))
+    if outcome is None:
+        raise ValueError("the answer does not count the leads of the file")
+    return Reading(all=CODE_OF[outcome], words={"": wire.upload_words(body, outcome)})
+
+
+def _status(body: Any, _campaign: str) -> str:
+    status = body.get("status") if isinstance(body, dict) else None
+    if not isinstance(status, str):
+        raise ValueError("no status in the answer")  # noqa: TRY004  one kind of error for the engine
+    return status
+
+
+def _campaigns(body: Any, page: int) -> Page:
+    return Page(*wire.read_campaigns(body, page + 1))
+
+
+def _command(status: str) -> Endpoint:
+    return Endpoint(
+        "PATCH",
+        CAMPAIGN,
+        f"{CAMPAIGNS}/update",
+        lambda _c, _a: json.dumps({"status": status}).encode(),
+        ASSUMED,
+    )
+
+
+CAMPAIGN = "/v1/campaigns/{campaign}"
+STATES = States(
+    # Told of in words only: neither the field nor its values are on the page.
+    commands={"start": _command("active"), "pause": _command("paused")},
+    look=Endpoint("GET", CAMPAIGN, f"{CAMPAIGNS}/get"),
+    status=_status,
+    reached={"start": frozenset({"active", "running"}), "pause": frozenset({"paused"})},
+    by_itself={},
+    passing=frozenset(),
+    listing=Listing(
+        Endpoint("GET", "/v1/campaigns", f"{CAMPAIGNS}/get", behind=ASSUMED),
+        lambda page: f"page={page + 1}&limit=100",
+        _campaigns,
+    ),
+)
+
+
 DIALNEXA = Provider(
     name="dialnexa",
     gap_s=0.0,
@@ -58,14 +127,13 @@ DIALNEXA = Provider(
     budget=("x-ratelimit-remaining", "x-ratelimit-reset"),
     headers=lambda key: {"Authorization": f"Bearer {key}"},
     canonical_campaign=wire.canonical_campaign,
-    look=Look(
-        "/v1/campaigns/{campaign}", _closed, "https://dialnexa.mintlify.app/api-reference/campaigns/get"
-    ),
+    look=Look(CAMPAIGN, _closed, f"{CAMPAIGNS}/get"),
     problem=wire.problem_text,
-    bad_leads=lambda _body, _n: None,
+    bad_leads=wire.bad_rows,
     closed_words=(),
     source="https://dialnexa.mintlify.app/api-reference/rate-limits",
     opt_out=OptOut("remove"),
+    states=STATES,
     operations={
         "import": Operation(
             method="POST",
@@ -79,6 +147,22 @@ DIALNEXA = Provider(
             read=_read("import"),
             judge=_blocked,
             source=f"{LEADS}/create",
+        ),
+        "upload": Operation(
+            method="POST",
+            path="/v1/campaigns-leads/upload-file/{campaign}",
+            leads_per_call=1000,
+            behind="file_upload",
+            carries=wire.CARRIES["upload"],
+            resend_safe=never,
+            wire=_to_wire("upload"),
+            refuses=_refuses("upload"),
+            body=_upload,
+            content_type=wire.form_type,
+            fits=_fits,
+            read=_uploaded,
+            unreadable="?",
+            source=f"{LEADS}/upload",
         ),
         "update": Operation(
             method="PATCH",

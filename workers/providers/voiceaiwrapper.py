@@ -1,6 +1,7 @@
 """VoiceAIWrapper, API v2: https://docs.voiceaiwrapper.app/api-reference. Bulk; an add is only queued.
 
-Whether a second add doubles a lead is not documented: what got no answer is not sent again.
+Whether a second add doubles a lead is not documented: what got no answer is not sent again, unless the account
+says that duplicates are ignored. An update that puts a lead back in the queue is never sent again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from leadlane.workers.providers.contract import (
 )
 
 LEADS = "https://docs.voiceaiwrapper.app/api-reference/leads-v2"
-LEADS_PER_CALL = 100  # the limit is not documented
+LEADS_PER_CALL, LEADS_AT_MOST = 100, 1000  # the limit is not documented
 
 
 def _array(wires: Sequence[str], _campaign: str) -> bytes:
@@ -69,6 +70,7 @@ def _bulk(name: wire.Operation, method: str, path: str, page: str, **facts: Any)
         method=method,
         path=f"/api/v2/voice-campaigns/{{campaign}}/leads/{path}",
         leads_per_call=LEADS_PER_CALL,
+        leads_at_most=LEADS_AT_MOST,
         carries=wire.CARRIES[name],
         wire=_to_wire(name),
         refuses=lambda lead: wire.refuses(lead, name),
@@ -100,14 +102,16 @@ VOICEAIWRAPPER = Provider(
             "bulk-add-to-voice-campaign",
             resend_safe=never,
             read=_read_accepted,
-            unreadable="a",
+            unreadable="?",
+            harmless_with="duplicates_ignored",
         ),
         "update": _bulk(
             "update",
             "PATCH",
             "update/bulk",
             "bulk-update-in-voice-campaign",
-            resend_safe=always,
+            resend_safe=lambda lead: wire.resend_safe(json.loads(lead)),
+            apart=lambda lead: wire.kind(json.loads(lead)),
             read=_read_results("update"),
             silences=lambda lead: json.loads(lead).get("do_not_call") is True,
         ),

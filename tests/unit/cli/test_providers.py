@@ -24,8 +24,16 @@ def test_each_dialer_and_operation_has_its_row(runner: CliRunner) -> None:
     cells = {(row["provider"], row["operation"]): row for row in rows}
     assert cells.keys() == {
         (name, operation)
-        for name in PROVIDERS
-        for operation in ("import", "update", "remove", *STATE_WORDS, *AGENT_WORDS, *LOOK_WORDS)
+        for name, provider in PROVIDERS.items()
+        for operation in (
+            "import",
+            "update",
+            "remove",
+            *provider.operations,
+            *STATE_WORDS,
+            *AGENT_WORDS,
+            *LOOK_WORDS,
+        )
     }
     for (name, operation), row in cells.items():
         assert row["supported"] == (operation in PROVIDERS[name].supported)
@@ -37,6 +45,7 @@ def test_each_dialer_and_operation_has_its_row(runner: CliRunner) -> None:
             record = PROVIDERS[name].operations[operation]
             assert (row["method"], row["path"]) == (record.method, record.path)
             assert row["leads_per_call"] == record.leads_per_call
+            assert row["needs"] == (record.behind or None)
             assert row["source"].startswith("https://")
 
 
@@ -51,8 +60,10 @@ def test_what_may_be_sent_again_after_silence_is_told(runner: CliRunner) -> None
 def test_people_get_a_table_with_a_dash_for_what_a_dialer_cannot(runner: CliRunner) -> None:
     lines = shown(runner).splitlines()
     assert lines[0].split()[:3] == ["dialer", "operation", "call"]
-    assert any(line.split() == ["voicery", "update", *"-------"] for line in lines)
-    assert any(line.split() == ["dialnexa", "sync_agents", *"-------"] for line in lines)
+    assert any(line.split() == ["voiso", "remove", *"--------"] for line in lines)
+    assert any("PUT /api/user/leads/{lead}" in line and "sibling_operations = true" in line for line in lines)
+    assert any("/upload-file/{campaign}" in line and "file_upload = true" in line for line in lines)
+    assert any(line.split() == ["dialnexa", "sync_agents", *"--------"] for line in lines)
     assert any("POST /api/v4/campaigns/{campaign}/users, DELETE" in line for line in lines)
     assert any("POST /v1/campaigns-leads " in line and "dialnexa" in line for line in lines)
 

@@ -6,16 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leadlane.ops.sandbox.upload import file_of
 from leadlane.schemas.dialnexa import (
     MAX_NOTES,
     LeadFile,
+    bad_rows,
     blocks_destination,
+    form,
+    form_type,
     problem_text,
     read_answer,
     read_upload,
     refuses,
     to_files,
     to_wire,
+    upload_words,
     with_campaign,
 )
 from leadlane.schemas.outcomes import Outcome
@@ -141,16 +146,55 @@ def test_a_blocked_destination_is_told_apart_from_a_key_that_may_not(message: st
     [
         (100, 0, Outcome.CREATED),
         (0, 100, Outcome.REJECTED),
-        (98, 2, None),
+        (98, 2, Outcome.UNCERTAIN),
+        (98, 3, None),
+        (98, True, None),
+        (98, None, None),
         (0, 0, None),
         (True, 0, None),
         (None, 0, None),
     ],
 )
-def test_an_upload_is_known_if_all_its_leads_went_the_same_way(
+def test_an_upload_is_certain_only_if_all_its_leads_went_the_same_way(
     created: object, skipped: object, outcome: Outcome | None
 ) -> None:
     assert read_upload({"leads_created": created, "leads_skipped": skipped}, 100) is outcome
+
+
+def test_of_a_file_taken_in_part_the_counts_are_told() -> None:
+    words = upload_words({"leads_created": 98, "leads_skipped": 2}, Outcome.UNCERTAIN)
+    assert "took 98 of the 100 leads" in words
+    assert upload_words({"leads_created": 100}, Outcome.CREATED) == ""
+
+
+@pytest.mark.parametrize(
+    ("errors", "positions"),
+    [
+        ([{"reason": "blocked", "rows": [2, 5]}, {"reason": "bad", "rows": [4]}], {0, 2, 3}),
+        ([{"reason": "blocked", "rows": [1]}], None),
+        ([{"reason": "blocked", "rows": [6]}], None),
+        ([{"reason": "blocked", "rows": ["2"]}], None),
+        ([{"reason": "blocked", "rows": [True]}], None),
+        ([{"reason": "blocked"}], None),
+        (["blocked"], None),
+        ([], None),
+        ("blocked", None),
+    ],
+)
+def test_rows_are_blamed_only_if_all_of_them_are_in_the_file(
+    errors: object, positions: set[int] | None
+) -> None:
+    found = bad_rows({"statusCode": 400, "errors": errors}, 4)
+    assert (found if found is None else found.keys()) == positions
+
+
+def test_a_file_travels_in_a_form_whose_boundary_is_not_in_it() -> None:
+    [file] = to_files([to_wire(LEAD, "upload")])
+    body = form(file)
+    boundary = form_type(body).removeprefix("multipart/form-data; boundary=").encode()
+    assert file_of(body, form_type(body), "file") == ("leads.csv", file.body)
+    assert boundary not in file.body
+    assert body.count(boundary) == 2
 
 
 def test_a_file_has_the_number_the_name_and_the_variables() -> None:

@@ -174,10 +174,26 @@ def test_a_wrong_setting_is_refused_with_its_key_and_what_would_be_right(
         ("max_in_flight = 0", "max_in_flight", "is not a whole number from 1 to 10000; "),
         ('phone_check = "strict"', "phone_check", "'strict' is not known here; known: possible, valid"),
         ('update_method = "POST"', "update_method", "'POST' is not known here; "),
+        ("file_upload = true", "file_upload", "is no switch of voiso; leave it out"),
+        ("leads_per_call = 50", "leads_per_call", "is the dialer's own rule; leave it out"),
+        ('provider = "dialnexa"\nfile_upload = 1', "file_upload", "is neither true nor false; "),
+        (
+            'provider = "dialnexa"\nsibling_operations = true',
+            "sibling_operations",
+            "is no switch of dialnexa; its accounts have file_upload, assumed_operations",
+        ),
+        ('provider = "dialnexa"\nfile_uplaod = true', "file_uplaod", "unknown; did you mean 'file_upload'?"),
+        (
+            'provider = "voiceaiwrapper"\nleads_per_call = 1001',
+            "leads_per_call",
+            "is not a whole number from 1",
+        ),
+        ('provider = "voiceaiwrapper"\nleads_per_call = 0', "leads_per_call", "is not a whole number from 1"),
     ],
 )
 def test_a_wrong_key_of_an_account_is_refused_with_its_full_path(line: str, key: str, said: str) -> None:
-    kept = [old for old in ACCOUNT.splitlines() if not old.startswith(f"{key} ")]
+    given = {one.split(" ")[0] for one in line.splitlines()}
+    kept = [old for old in ACCOUNT.splitlines() if old.split(" ")[0] not in given]
     with pytest.raises(SettingsError) as caught:
         load("\n".join([*kept, line]))
     assert str(caught.value).startswith(f"accounts.voiso-emea.{key}: {said}")
@@ -233,6 +249,23 @@ def test_variables_that_are_none_of_our_settings_are_left_alone(variable: str) -
 def test_one_contact_centre_has_one_base_url(given: str, kept: str) -> None:
     settings = load_settings(environ={**IN_ENVIRONMENT, EMEA + "BASE_URL": given})
     assert settings.accounts["voiso-emea"].base_url == kept
+
+
+def test_switches_are_off_unless_they_are_set() -> None:
+    here = {**IN_ENVIRONMENT, EMEA + "PROVIDER": "dialnexa"}
+    assert load_settings(environ=here).accounts["voiso-emea"].switches == frozenset()
+    here |= {EMEA + "FILE_UPLOAD": "True", EMEA + "ASSUMED_OPERATIONS": "false"}
+    assert load_settings(environ=here).accounts["voiso-emea"].switches == {"file_upload"}
+
+
+def test_a_switch_in_the_environment_is_told_with_its_variable() -> None:
+    with pytest.raises(SettingsError, match=rf"sibling_operations: .*it comes from {EMEA}SIBLING_OPERATIONS"):
+        load_settings(environ={**IN_ENVIRONMENT, EMEA + "SIBLING_OPERATIONS": "true"})
+
+
+def test_leads_of_a_call_may_be_set_where_the_dialer_does_not_say() -> None:
+    here = {**IN_ENVIRONMENT, EMEA + "PROVIDER": "voiceaiwrapper", EMEA + "LEADS_PER_CALL": "250"}
+    assert load_settings(environ=here).accounts["voiso-emea"].leads_per_call == 250
 
 
 def test_a_long_timeout_takes_the_time_of_a_lost_call_with_it() -> None:

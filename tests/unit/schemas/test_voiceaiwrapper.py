@@ -6,13 +6,16 @@ from hypothesis import strategies as st
 
 from leadlane.schemas.outcomes import Outcome
 from leadlane.schemas.voiceaiwrapper import (
-    Operation,
+    FLAGS,
     Result,
     bad_indices,
+    kind,
     problem_text,
     read_accepted,
     read_results,
     refusal,
+    refuses,
+    resend_safe,
     to_wire,
 )
 
@@ -31,6 +34,7 @@ WIRE = {
     "custom_fields": {"plan": "pro", "seats": "5"},
 }
 SENT = ["34600100200", "34600100201"]
+RE_QUEUE = {"mark_as_unanswered": True}
 
 
 def test_adds_and_updates_carry_names_email_and_custom_fields() -> None:
@@ -55,22 +59,26 @@ def test_a_lone_name_is_parted_at_its_first_blank(names: dict[str, str], sent: d
     }
 
 
-@pytest.mark.parametrize(
-    ("operation", "extra"),
-    [
-        ("remove", {}),
-        ("do_not_call", {"do_not_call": True}),
-        ("mark_as_unanswered", {"mark_as_unanswered": True}),
-    ],
-)
-def test_flags_and_removals_send_nothing_else(operation: Operation, extra: dict[str, bool]) -> None:
-    assert to_wire(LEAD, operation) == {"phone_number": "+34600100200", **extra}
+def test_removals_send_nothing_but_the_number() -> None:
+    assert to_wire(LEAD, "remove") == {"phone_number": "+34600100200"}
 
 
-@pytest.mark.parametrize(("value", "sent"), [(True, {"do_not_call": True}), (False, {})])
-def test_an_update_never_takes_an_opt_out_back(value: bool, sent: dict[str, bool]) -> None:
-    assert to_wire({**LEAD, "do_not_call": value}, "update") == {**WIRE, **sent}
-    assert to_wire({**LEAD, "do_not_call": value}, "import") == WIRE
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_flag_goes_with_an_update_only_if_true(flag: str) -> None:
+    assert to_wire({**LEAD, flag: True}, "update") == {**WIRE, flag: True}
+    assert to_wire({**LEAD, flag: False}, "update") == WIRE
+    assert to_wire({**LEAD, flag: True}, "import") == WIRE
+    assert refuses({"phone_number": "+34600100200", flag: True}, "update") == ""
+
+
+def test_updates_are_of_a_kind_by_their_flag_and_one_that_re_queues_is_not_sent_again() -> None:
+    wires = [to_wire({**LEAD, **flags}, "update") for flags in ({}, {"do_not_call": True}, RE_QUEUE)]
+    assert [kind(wire) for wire in wires] == ["", "do_not_call", "mark_as_unanswered"]
+    assert [resend_safe(wire) for wire in wires] == [True, True, False]
+
+
+def test_nobody_is_opted_out_and_re_queued_at_once() -> None:
+    assert "give one of them" in refuses({**LEAD, "do_not_call": True, **RE_QUEUE}, "update")
 
 
 def item(index: Any, success: Any, number: Any = None, message: str = "") -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 from leadlane.workers import payloads
 from leadlane.workers.lanes import Row
 from leadlane.workers.ledger import Aboard
+from leadlane.workers.providers import PROVIDERS
 
 
 def aboard(numbers: list[str], codes: str, **fields: str) -> Aboard:
@@ -14,5 +15,5 @@ def aboard(numbers: list[str], codes: str, **fields: str) -> Aboard:
     )
     known = {"op": "import", "acct": "acme", "campaign": "1", "job": "j", "n": str(len(numbers)), **fields}
     one = Aboard.of(Row("t1", codes, stored, known))
-    one.choose(len(numbers))
+    one.choose(PROVIDERS["voiso"].operations["import"])
     return one

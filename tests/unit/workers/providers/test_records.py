@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from leadlane.schemas.settings import Rate
+from leadlane.schemas.settings_schema import LEADS_AT_MOST, SWITCHES
 from leadlane.schemas.settings_schema import PROVIDERS as NAMES
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
 from leadlane.workers.providers.contract import CallRefusedError
@@ -54,6 +55,20 @@ def path(request: httpx.Request) -> str:
 
 def test_settings_and_records_name_the_same_dialers() -> None:
     assert sorted(NAMES) == sorted(PROVIDERS) == sorted(provider.name for provider in PROVIDERS.values())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_settings_know_the_switches_of_each_record(provider: Provider) -> None:
+    assert sorted(SWITCHES[provider.name]) == sorted(provider.switches)
+    most = {operation.leads_at_most for operation in provider.operations.values()}
+    assert max(most) == LEADS_AT_MOST.get(provider.name, 0)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_without_switches_nothing_is_offered_that_is_behind_one(provider: Provider) -> None:
+    offered = provider.offered(())
+    assert offered.switches <= {one.harmless_with for one in provider.operations.values()}
+    assert provider.offered(provider.switches).supported == provider.supported
 
 
 @pytest.mark.parametrize(("provider", "operation"), RECORDS)
