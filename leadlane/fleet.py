@@ -13,7 +13,7 @@ from leadlane.schemas.commands import load_lead_command
 from leadlane.schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from leadlane.producer import Producer
+    from leadlane.producer import Producer, Standing
     from leadlane.workers.accounts import Facts
 
 Priority = Literal["urgent", "normal", "bulk"]
@@ -60,8 +60,20 @@ class Campaign:
 
     def __init__(self, producer: Producer, facts: Facts, address: CampaignAddress) -> None:
         self._producer = producer
-        self._facts = facts
+        self.facts = facts
         self.address = str(address)
+
+    def job(self, id: str) -> Job:  # noqa: A002  the contract's word
+        """One of its jobs, not asked for yet."""
+        return Job(self._producer.jobs, id)
+
+    def standing(self, operation: str, idempotency_key: str) -> Standing:
+        """What has become of this key here: nothing yet, a job at work, one broken off, or a complete one.
+
+        Raises Unreachable.
+        """
+        campaign = CampaignAddress.parse(self.address).campaign
+        return self._producer.standing(self.facts, campaign, operation, idempotency_key)
 
     def __repr__(self) -> str:
         return f"Campaign({self.address!r})"
@@ -130,5 +142,5 @@ class Campaign:
         self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None
     ) -> Job:
         command = load_lead_command({"campaign": self.address, "leads": [], **options})
-        self._facts.check(operation, command.on_duplicate)
-        return Job(self._producer.jobs, self._producer.send(self._facts, operation, rows, command, key))
+        self.facts.check(operation, command.on_duplicate)
+        return Job(self._producer.jobs, self._producer.send(self.facts, operation, rows, command, key))

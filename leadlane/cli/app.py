@@ -13,6 +13,7 @@ from . import imports, output
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
+from .stopping import INTERRUPTED
 
 
 class Commands(TyperGroup):
@@ -27,7 +28,7 @@ class Commands(TyperGroup):
             raise typer.Exit(exc.exit_code) from None
         except KeyboardInterrupt:
             output.note("leadlane: stopped")
-            raise typer.Exit(imports.INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def _version(wanted: bool) -> None:

@@ -6,6 +6,10 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C."""
 
 
 class Stopped(Exception):  # noqa: N818  what happened
