@@ -30,7 +30,7 @@ MOST_PLANS: Final = 1000
 ROUNDED: Final = Unreadable(
     "phone_number: a spreadsheet has rounded it (1.2E+11); format the column as text and export it again"
 )
-_PREFIX = re.compile(r"\s*[A-Za-z]{1,10}\s*:\s*(?=[+(\d])")  # p:+44..., tel:...
+_PREFIX = re.compile(r"\s*[A-Za-z]{1,10}\s*:\s*(?=[+(\d]|$)")  # p:+44..., tel:...
 _FORMULA = re.compile(r'="(.*)"')  # ="0049..." keeps a spreadsheet from making a number of it
 _GUARDED = re.compile(r"'(?=[=+\-@\t\r])")  # as reports write what a spreadsheet would run
 _SEVERAL = re.compile(r"[;|\n]")

@@ -48,7 +48,7 @@ def begun(town: Town, file: str, rows: int) -> tuple[Program, str]:
 
 
 def test_files_of_any_kind_are_imported_as_they_are(town: Town, tmp_path: Path) -> None:
-    town.sandbox.change(rejected_suffix="")
+    town.sandbox.change(rejected_suffix="", keep_fields=True)
     town.worker()
     german = tmp_path / "leads.csv"
     german.write_bytes(
@@ -79,7 +79,7 @@ def test_files_of_any_kind_are_imported_as_they_are(town: Town, tmp_path: Path) 
     assert "delimiter semicolon, header in line 2" in ended[0].stderr
     leads = town.sandbox.leads(3)
     assert leads.keys() == {"49301234567", "442012345678", "12125550101", "12125550102"}
-    assert leads["49301234567"]["name"] == "Jürgen Müller"
+    assert leads["49301234567"]["fields"]["name"] == "Jürgen Müller"
 
 
 def test_a_dry_run_needs_no_worker_and_no_redis_and_leaves_nothing(town: Town, tmp_path: Path) -> None:
