@@ -21,6 +21,8 @@ from .tables import DELIMITERS, Table
 
 LOOKED_AT: Final = (1, 2, 5, 20, 60, 200)
 """So many lines are looked at for the header, the next number if it is not among them."""
+MOST_LOOKED_AT: Final = 4 << 20
+"""Characters of them."""
 OBJECTS_LOOKED_AT: Final = 100
 DELIMITER_NAMES: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 ENCODING_NAMES: Final = {
@@ -168,8 +170,10 @@ def _of_table(source: Source, wishes: Wishes) -> tuple[dict[str, Any], Iterator[
     sample: list[str] = []
     best: tuple[int, int, str, int, list[str]] | None = None
     for wanted in LOOKED_AT:
-        more = list(islice(lines, wanted - len(sample)))
-        sample += more
+        while len(sample) < wanted and sum(map(len, sample)) < MOST_LOOKED_AT:
+            if not (line := next(lines, "")):
+                break
+            sample.append(line)
         tried = [_header(Table(iter(sample), delimiter).records(), wishes) for delimiter in DELIMITERS]
         found = [
             (known, len(cells), delimiter, line, cells)

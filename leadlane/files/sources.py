@@ -142,19 +142,19 @@ def find(path: str, encoding: str | None = None) -> Source:
         head = stream.peek(HEAD)[:HEAD]
         on_disk = path != STDIN and stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
         try:
-            form, encoding = _recognised(path, shown, head, encoding)
+            form, found = _recognised(path, shown, head, encoding)
             digest = ""
             if on_disk:
                 digest, sample = _passed(stream, shown, by_lines=form in ("table", "lines"))
-                if encoding == "utf-8" and sample:
-                    encoding = _ascii_like(sample)
+                if encoding is None and found == "utf-8" and sample:
+                    found = _ascii_like(sample)
         except BaseException:
             stream.close()
             raise
         if not on_disk:
-            return Source(path, shown, form, encoding or "utf-8", "", stream)
+            return Source(path, shown, form, found, "", stream)
         stream.close()
-        return Source(path, shown, form, encoding or "utf-8", digest)
+        return Source(path, shown, form, found, digest)
 
 
 @contextmanager

@@ -250,6 +250,9 @@ def test_the_user_knows_the_encoding_better() -> None:
     assert rows("Telefon;Name\n+1;Łukasz\n".encode("cp1250"), encoding="cp1250") == [
         {"phone_number": "+1", "name": "Łukasz"}
     ]
+    assert rows("Telefon;Name\n+1;Ã¤\n".encode("cp1252"), encoding="cp1252") == [
+        {"phone_number": "+1", "name": "Ã¤"}
+    ]
     with pytest.raises(WrongUse, match="'utf-9' is none"):
         rows("Telefon\n+1\n", encoding="utf-9")
 
