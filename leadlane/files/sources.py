@@ -129,7 +129,11 @@ class _Copied(io.RawIOBase):
 
 def endless(shown: str) -> BadFile:
     """The error of a file with a line that is no lead's."""
-    return BadFile(shown, f"has a line of more than {MOST_LINE >> 20} million characters", KINDS)
+    return BadFile(
+        shown,
+        f"has a line of more than {MOST_LINE >> 20} million characters",
+        "no lead is so long: mend that line",
+    )
 
 
 def find(path: str, encoding: str | None = None) -> Source:
