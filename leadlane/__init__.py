@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from leadlane.command import Command
     from leadlane.fleet import Campaign, Fleet
     from leadlane.job import Job
     from leadlane.schemas.errors import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BadCampaign",
     "Campaign",
+    "Command",
     "DeadLetter",
     "Fleet",
     "ImportInterrupted",
@@ -43,7 +45,12 @@ __all__ = [
     "WrongUse",
 ]
 
-_HOME = {"Campaign": "leadlane.fleet", "Fleet": "leadlane.fleet", "Job": "leadlane.job"}
+_HOME = {
+    "Campaign": "leadlane.fleet",
+    "Command": "leadlane.command",
+    "Fleet": "leadlane.fleet",
+    "Job": "leadlane.job",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from leadlane.command import Command
 from leadlane.job import Job
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.addresses import CampaignAddress
@@ -60,8 +61,13 @@ class Campaign:
 
     def __init__(self, producer: Producer, facts: Facts, address: CampaignAddress) -> None:
         self._producer = producer
-        self.facts = facts
+        self._facts = facts
         self.address = str(address)
+
+    @property
+    def facts(self) -> Facts:
+        """What workers have published of its account."""
+        return self._facts
 
     def job(self, id: str) -> Job:  # noqa: A002  the contract's word
         """One of its jobs, not asked for yet."""
@@ -73,7 +79,7 @@ class Campaign:
         Raises Unreachable.
         """
         campaign = CampaignAddress.parse(self.address).campaign
-        return self._producer.standing(self.facts, campaign, operation, idempotency_key)
+        return self._producer.standing(self._facts, campaign, operation, idempotency_key)
 
     def __repr__(self) -> str:
         return f"Campaign({self.address!r})"
@@ -138,9 +144,35 @@ class Campaign:
         rows = (number if isinstance(number, Mapping) else {"phone_number": number} for number in numbers)
         return self._send("remove", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
 
+    def start(self, *, after: Job | None = None) -> Command:
+        """Want the campaign started. With ``after`` only once that job has ended, if nothing newer is wanted then.
+
+        The newest of start, pause and stop is what is wanted; older ones that have not left end as
+        ``superseded``. Raises UnsupportedOperation, UnknownJob, Unreachable.
+        """
+        if after is not None:
+            after.progress()
+        return self._command("start", after="" if after is None else after.id)
+
+    def pause(self) -> Command:
+        """Want the campaign paused. As for start."""
+        return self._command("pause")
+
+    def stop(self) -> Command:
+        """Want the campaign stopped. No older start, however late it comes, undoes it. As for start."""
+        return self._command("stop")
+
+    def _command(self, operation: str, asked: Mapping[str, object] | None = None, after: str = "") -> Command:
+        self._facts.check(operation)
+        campaign = CampaignAddress.parse(self.address).campaign
+        jobs = self._producer.jobs
+        return Command(
+            jobs, self._producer.command(self._facts, operation, campaign, asked or {}, after=after)
+        )
+
     def _send(
         self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None
     ) -> Job:
         command = load_lead_command({"campaign": self.address, "leads": [], **options})
-        self.facts.check(operation, command.on_duplicate)
-        return Job(self._producer.jobs, self._producer.send(self.facts, operation, rows, command, key))
+        self._facts.check(operation, command.on_duplicate)
+        return Job(self._producer.jobs, self._producer.send(self._facts, operation, rows, command, key))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from leadlane.reaching import reaching_redis
@@ -16,6 +16,39 @@ if TYPE_CHECKING:
     from leadlane.workers.jobs import Jobs
 
 LOOK_S = 0.25
+
+
+Progress = dict[str, Any]
+
+
+def waited(look: Callable[[], Progress], say: Callable[[Progress], str], timeout: float | None) -> Progress:
+    """The first progress that has ended; raises TimeoutError with what ``say`` makes of the last."""
+    looks = _until(look, say, timeout)
+    while not (progress := next(looks))["ended"]:
+        time.sleep(LOOK_S)
+    return progress
+
+
+async def waited_async(
+    look: Callable[[], Progress], say: Callable[[Progress], str], timeout: float | None
+) -> Progress:
+    """The same without blocking an event loop."""
+    looks = _until(look, say, timeout)
+    while not (progress := await asyncio.to_thread(next, looks))["ended"]:
+        await asyncio.sleep(LOOK_S)
+    return progress
+
+
+def _until(
+    look: Callable[[], Progress], say: Callable[[Progress], str], timeout: float | None
+) -> Iterator[Progress]:
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        progress = look()
+        if not progress["ended"] and deadline is not None and time.monotonic() >= deadline:
+            why = f"; blocked by: {progress['blocked_by']}" if progress["blocked_by"] else ""
+            raise TimeoutError(say(progress) + why)
+        yield progress
 
 
 class Job:
@@ -56,26 +89,14 @@ class Job:
 
         Raises TimeoutError, which says how far it is and what blocks it.
         """
-        looks = self._until(timeout)
-        while not (progress := next(looks))["ended"]:
-            time.sleep(LOOK_S)
-        return progress
+        return waited(self.progress, self._waiting, timeout)
 
     async def wait_async(self, timeout: float | None = None) -> dict[str, Any]:
         """The same for asyncio services: the event loop is never blocked."""
-        looks = self._until(timeout)
-        while not (progress := await asyncio.to_thread(next, looks))["ended"]:
-            await asyncio.sleep(LOOK_S)
-        return progress
+        return await waited_async(self.progress, self._waiting, timeout)
 
-    def _until(self, timeout: float | None) -> Iterator[dict[str, Any]]:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            progress = self.progress()
-            if not progress["ended"] and deadline is not None and time.monotonic() >= deadline:
-                why = f"; blocked by: {progress['blocked_by']}" if progress["blocked_by"] else ""
-                raise TimeoutError(f"job {self.id}: {progress['waiting']} leads are still waiting{why}")
-            yield progress
+    def _waiting(self, progress: dict[str, Any]) -> str:
+        return f"job {self.id}: {progress['waiting']} leads are still waiting"
 
     def report(self) -> Iterator[dict[str, Any]]:
         """One dict per lead, in order: ``index``, ``phone_number``, ``outcome``, ``reason``."""

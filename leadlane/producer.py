@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+from uuid import uuid4
 
 import redis
 
@@ -15,12 +16,14 @@ from leadlane.reaching import reaching_redis
 from leadlane.schemas.commands import LeadCommand
 from leadlane.schemas.errors import ImportInterrupted, LeadlaneError, UnknownAccount, WrongUse
 from leadlane.schemas.settings import Settings
+from leadlane.workers import commands
 from leadlane.workers.accounts import Facts, publish_facts, read_facts
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.connection import connect
 from leadlane.workers.intake import Draft, Intake
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Lanes, Ticket
+from leadlane.workers.providers.contract import STATE_WORDS
 from leadlane.workers.runtime import publisher
 
 RENEW_S = 20.0
@@ -124,6 +127,33 @@ class Producer:
             except Exception as exc:
                 raise ImportInterrupted(job, intake.rows) from exc
         return job
+
+    def command(
+        self,
+        facts: Facts,
+        operation: str,
+        campaign: str,
+        asked: Mapping[str, Any],
+        *,
+        after: str = "",
+    ) -> str:
+        """Put a command into its lane: its id. ``after`` is the job whose end it waits for."""
+        ticket = commands.ticket(
+            facts,
+            operation,
+            campaign,
+            asked,
+            id=uuid4().hex[:16],
+            seq=0 if operation in STATE_WORDS else None,
+            after=after,
+        )
+
+        def enter() -> str:
+            self.jobs.open(facts.name, campaign, ticket.lane, operation, job=ticket.job)
+            self._submit(ticket)
+            return ticket.id
+
+        return reaching_redis(enter)
 
     def _open(
         self, facts: Facts, campaign: str, operation: str, key: str | None

@@ -1,4 +1,4 @@
-"""What a by-name task may ask for: the kwargs of ``leadlane.leads.import`` and ``.update``, read once."""
+"""What a by-name task may ask for: its kwargs, read once."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ OnDuplicate = Literal["keep", "update"]
 PRIORITIES: Final[tuple[Priority, ...]] = ("urgent", "normal", "bulk")
 ON_DUPLICATE: Final[tuple[OnDuplicate, ...]] = ("keep", "update")
 MAX_EXPIRES_S: Final = 366 * 86_400
+MAX_SEQ: Final = 2**53 - 1  # what Lua counts exactly
+MAX_AGENTS: Final = 10_000
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
 
@@ -40,17 +42,44 @@ class LeadCommand:
     expires_in: float | None = None  # seconds from now
 
 
+@dataclass(frozen=True, slots=True)
+class CampaignCommand:
+    """A word about a campaign: ``seq`` is its place among those about the state, ``user_ids`` whom it is about."""
+
+    campaign: CampaignAddress
+    batch: str | None = None
+    job: str | None = None
+    seq: int | None = None
+    user_ids: list[str] | None = None
+
+
 def load_lead_command(kwargs: Mapping[str, Any]) -> LeadCommand:
     """The command in the kwargs of a task, in which None is as good as absent.
 
     Raises WrongUse, which names the kwarg that is missing, unknown or wrong. The leads are not looked at.
     """
+    return LeadCommand(**_load(_SCHEMA, kwargs))
+
+
+def load_state_command(kwargs: Mapping[str, Any]) -> CampaignCommand:
+    """The command in the kwargs of ``leadlane.campaigns.start``, ``pause`` or ``stop``; errors as above."""
+    return CampaignCommand(**_load(_STATE, kwargs))
+
+
+def load_agents_command(kwargs: Mapping[str, Any]) -> CampaignCommand:
+    """The command in the kwargs of ``leadlane.agents.add``, ``remove`` or ``sync``; errors as above."""
+    return CampaignCommand(**_load(_AGENTS, kwargs))
+
+
+def _load(schema: Strict, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        given = _SCHEMA.load({name: value for name, value in kwargs.items() if value is not None})
+        loaded: dict[str, Any] = schema.load(
+            {name: value for name, value in kwargs.items() if value is not None}
+        )
     except ValidationError as error:
         # What is quoted may be in the wrong place: a number where the campaign should be.
         raise WrongUse(masked(": ".join(filter(None, first_problem(error.messages))))) from None
-    return LeadCommand(**given)
+    return loaded
 
 
 class Campaign(fields.Field[CampaignAddress]):
@@ -127,4 +156,63 @@ class LeadCommandSchema(Strict):
             )
 
 
+class Sequence(fields.Field[int]):
+    """The place of a command among its like: any count that grows, such as microseconds of a clock."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SEQ:
+            raise ValidationError(f"is not a whole number from 1 to {MAX_SEQ}; give a count that grows")
+        return value
+
+
+class AgentIds(fields.Field[list[str]]):
+    """Ids of agents, whole numbers or text, as text; the dialer's record judges their form."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[str]:
+        if not isinstance(value, (list, tuple)):
+            raise ValidationError("is not a list; give a list of user ids")
+        if len(value) > MAX_AGENTS:
+            raise ValidationError(f"has more than {MAX_AGENTS} ids; give fewer")
+        for i, one in enumerate(value):
+            if isinstance(one, bool) or not isinstance(one, (int, str)) or not 0 < len(str(one)) <= 100:
+                raise ValidationError(f"[{i}] is not a user id; give a whole number or text")
+        return [str(one) for one in value]
+
+
+class CampaignCommandSchema(Strict):
+    """The kwargs that every word about a campaign has."""
+
+    campaign = Campaign(
+        required=True, error_messages=required("write ACCOUNT/CAMPAIGN_ID, such as voiso-emea/3")
+    )
+    batch = Id()
+    job = Id()
+
+    @validates_schema(skip_on_field_errors=True)
+    def _own_job(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "job" in data and "batch" not in data:
+            raise ValidationError("job is not for commands, each has one of its own; leave it out")
+
+
+class StateCommandSchema(CampaignCommandSchema):
+    """The kwargs of ``leadlane.campaigns.start``, ``pause`` and ``stop``."""
+
+    seq = Sequence()
+
+
+class AgentsCommandSchema(CampaignCommandSchema):
+    """The kwargs of ``leadlane.agents.add``, ``remove`` and ``sync``."""
+
+    user_ids = AgentIds()
+
+    @validates_schema(skip_on_field_errors=True)
+    def _one_source(self, data: Mapping[str, Any], **_: Any) -> None:
+        if ("user_ids" in data) == ("batch" in data):
+            raise ValidationError(
+                "either user_ids or batch must be given, not both; user_ids is a list, batch an id"
+            )
+
+
 _SCHEMA: Final = LeadCommandSchema()
+_STATE: Final = StateCommandSchema()
+_AGENTS: Final = AgentsCommandSchema()

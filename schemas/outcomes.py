@@ -54,6 +54,33 @@ OUTCOME_OF: Final[dict[str, Outcome]] = {
     RECONCILED: Outcome.CREATED,
 }
 
+
+class Fate(StrEnum):
+    """The end of one command: what became of a word about a campaign's state or agents."""
+
+    REACHED = "reached"  # it is so
+    ACCEPTED = "accepted"  # the dialer will bring it about by itself
+    SUPERSEDED = "superseded"  # a newer word came before it was sent, or before it was answered
+    REJECTED = "rejected"  # the dialer refused it
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+
+
+REACHED: Final = "g"
+SUPERSEDED: Final = "o"
+FATE_OF: Final[dict[str, Fate]] = {
+    REACHED: Fate.REACHED,
+    "a": Fate.ACCEPTED,
+    SUPERSEDED: Fate.SUPERSEDED,
+    "r": Fate.REJECTED,
+    "e": Fate.EXPIRED,
+    "x": Fate.CANCELLED,
+    "f": Fate.FAILED,
+    "?": Fate.UNCERTAIN,
+}
+
 DELIVERED: Final = frozenset(
     {Outcome.CREATED, Outcome.DUPLICATE, Outcome.ACCEPTED, Outcome.UPDATED, Outcome.REMOVED}
 )

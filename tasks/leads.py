@@ -69,7 +69,7 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
         engine.lanes.submit(ticket, may_call=False)
     engine.jobs.note_uncarried(job, intake.uncarried)
     if len(drafts) > 1:
-        engine.wake()  # one batch alone tries its turn itself
+        engine.wake(0.0)  # one batch alone tries its turn itself
 
 
 def import_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:

@@ -44,11 +44,12 @@ class Facts:
         try:
             return self.dialer.operations[name]
         except KeyError:
-            raise UnsupportedOperation(self.name, name, sorted(self.dialer.operations)) from None
+            raise UnsupportedOperation(self.name, name, self.dialer.supported) from None
 
     def check(self, operation: str, on_duplicate: str = "keep") -> None:
         """Raises UnsupportedOperation if the dialer cannot do this, or not update what an import finds there."""
-        self.operation(operation)
+        if operation not in self.dialer.supported:
+            raise UnsupportedOperation(self.name, operation, self.dialer.supported)
         if on_duplicate == "update":
             self.operation("update")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from leadlane.workers.commands import COMMANDS
 from leadlane.workers.lanes import Lanes
 
 COOLED = {"throttled": "the dialer's rate limit", "failed": "failures of the dialer (the breaker is open)"}
@@ -31,7 +32,7 @@ def blocked_by(lanes: Lanes, job: Mapping[str, str]) -> str | None:
         return f"the lane is on hold: {lane_hold.decode()}"
     if int(quiet or 0) > now:
         return f"Redis was restarted: quiet until {_clock(int(quiet))}"
-    if int(float(cool or 0)) > now:
+    if int(float(cool or 0)) > now and not (operation in COMMANDS and why == b"failed"):
         return f"account {account} cools down until {_clock(int(float(cool)))}: " + COOLED.get(
             (why or b"").decode(), "the dialer asked for it"
         )

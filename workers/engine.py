@@ -40,7 +40,7 @@ class Engine:
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]]], None]
-    wake: Callable[[], None] = lambda: None
+    wake: Callable[[float], None] = lambda _in_s: None
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False

@@ -18,6 +18,7 @@ from kombu.utils.json import loads
 from leadlane.schemas.errors import DeadLetter
 from leadlane.schemas.outcomes import pending
 from leadlane.workers.calling import TASK_OF, publish, safe_kwargs
+from leadlane.workers.commands import COMMANDS
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Call, Row
 from leadlane.workers.ledger import result
@@ -90,6 +91,8 @@ def _is_over(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> bool:
 
 def outcome(jobs: Jobs, ticket: str, fields: Mapping[str, str]) -> dict[str, Any]:
     """The result of a ticket that is done; of a task that was cut, the sum over its pieces."""
+    if fields["op"] in COMMANDS:
+        return jobs.fate(ticket, fields)
     own = _counted(jobs, ticket, fields)
     for i in range(1, int(fields.get("cut", 0)) + 1):
         piece = f"{ticket}.{i}"
@@ -126,7 +129,8 @@ def _ended(
 
 
 def _call(ticket: str, fields: Mapping[str, str]) -> Call:
+    queue = "control" if fields["op"] in COMMANDS else "turns"
     return Call(
-        ticket, "turns", 0, fields["op"], fields["acct"], fields["campaign"], fields["job"],
+        ticket, queue, 0, fields["op"], fields["acct"], fields["campaign"], fields["job"],
         int(fields["n"]), fields["class"], fields.get("sig", ""),
     )  # fmt: skip

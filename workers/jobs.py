@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from leadlane.schemas.outcomes import OUTCOME_OF
 from leadlane.workers import payloads
+from leadlane.workers.commands import COMMANDS, fate
 from leadlane.workers.lanes import Lanes
 
 CHUNK = 20
@@ -56,7 +57,10 @@ class Jobs:
     def open(
         self, account: str, campaign: str, lane: str, operation: str, *, job: str = "", key: str = ""
     ) -> str:
-        """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key."""
+        """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key.
+
+        The job of a command has one ticket: it is sealed from the start, and in no list of jobs.
+        """
         job = job or uuid4().hex[:16]
         now = self._now_ms()
         fields: dict[Any, Any] = {
@@ -71,7 +75,10 @@ class Jobs:
         with self.client.pipeline(transaction=True) as pipe:
             pipe.hset(self.lanes.key("job", job), mapping={**fields, "seen": str(now)})
             pipe.hsetnx(self.lanes.key("job", job), "created", now)
-            pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
+            if operation in COMMANDS:
+                pipe.hsetnx(self.lanes.key("job", job), "sealed", now)
+            else:
+                pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
             pipe.execute()
         return job
 
@@ -215,6 +222,12 @@ class Jobs:
             return payloads.unpack(raw).links if raw else ""
         except payloads.PayloadUnreadableError:
             return ""
+
+    def fate(self, ticket: str, fields: Mapping[str, str]) -> dict[str, object]:
+        """What became of a command so far (`commands.fate`)."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
+        why = {name.decode(): reason.decode() for name, reason in raw.items()}
+        return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self._now_ms())
 
     def codes(self, ticket: str, n: int) -> str:
         """The outcome codes of a ticket's rows."""

@@ -37,6 +37,7 @@ class Turn:
     lost_call_s: float
     lease_until: float
     call_began: float
+    seq: str = ""
     begun: bool = False
     begin_by: float = 0.0
     lost: bool = False
@@ -117,14 +118,14 @@ class Keeper:
         if not turns:
             return
         asked = time.monotonic()
-        lost = set(
-            self.lanes.renew([_document(turn, asked) for turn in turns], lease_ms=int(self.lease_s * 1000))
+        lost, stays = self.lanes.renew(
+            [_document(turn, asked) for turn in turns], lease_ms=int(self.lease_s * 1000)
         )
         for turn in turns:
             if turn.token in lost:
                 turn.lost = True  # a call that has begun goes on: its answer may still say what is not known
                 log.warning("turn lost", lane=turn.lane)
-            else:
+            elif turn.token not in stays:
                 turn.lease_until = min(asked + self.lease_s, turn.deadline)
                 if not turn.begun:
                     turn.begin_by = asked + BEGIN_S
@@ -150,7 +151,8 @@ class Keeper:
 
 def _document(turn: Turn, now: float) -> dict[str, Any]:
     began = turn.call_began if turn.begun else now + BEGIN_S
-    return {
+    command = {"seq": turn.seq} if turn.seq else {}
+    return command | {
         "lane": turn.lane,
         "token": turn.token,
         "acct": turn.account,

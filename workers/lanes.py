@@ -20,7 +20,7 @@ Class = Literal["urgent", "normal", "bulk"]
 CLASSES: dict[str, int] = {"urgent": 0, "normal": 1, "bulk": 2}
 ROW_FIELDS = (
     "acct", "op", "campaign", "job", "n", "class", "attempts", "first", "conflicts", "lost", "solo",
-    "search", "created", "calls", "options", "links", "cut",
+    "search", "created", "calls", "options", "links", "cut", "seq",
 )  # fmt: skip
 SCRIPTS = (
     "admit", "alive", "boot", "cancel", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew", "seal",
@@ -37,8 +37,9 @@ class Ticket:
     ``n`` counts the rows of the batch, ``size`` those that are to be sent; ``options`` must be equal for
     batches that share a call. ``signature`` is the JSON of the Celery task that waits for it, if it is not
     one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
-    that it must run to end. A task of more leads than a batch may hold is cut: its ticket has ``cut_into``,
-    the number of pieces beside it, and each of those has ``piece_of``.
+    that it must run to end. ``seq`` is the place of a command about a campaign's state among its like, 0 to be
+    given one; ``after`` the job whose end it waits for. A task of more leads than a batch may hold is cut: its
+    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``.
     """
 
     id: str
@@ -61,6 +62,8 @@ class Ticket:
     linked: bool = False
     piece_of: str = ""
     cut_into: int = 0
+    seq: int | None = None
+    after: str = ""
 
     @property
     def kind(self) -> Literal["import", "other"]:
@@ -120,12 +123,26 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a dispatcher has to do now, and when to look again."""
+    """What a dispatcher has to do now, and when to look again; ``starved`` if it could not call all that is due."""
 
     wait_ms: int
     calls: tuple[Call, ...]
     overdue: tuple[Overdue, ...]
     finish: tuple[str, ...]
+    starved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The newest command of a campaign, and for how many seconds each operation whose answer was lost may still run."""
+
+    ticket: str
+    seq: int
+    unsure_s: Mapping[str, float]
+
+    def overtakes(self, ticket: str, seq: int) -> bool:
+        """Whether it is newer than this command."""
+        return self.ticket != ticket and self.seq >= seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +190,10 @@ class Lanes:
             fields["cut"] = ticket.cut_into
         if ticket.linked:
             fields["links"] = 1
+        if ticket.seq is not None:
+            fields["seq"] = ticket.seq
+        if ticket.after:
+            fields["after"] = ticket.after
         if ticket.expires_in_ms is not None:
             fields["expires_in"] = ticket.expires_in_ms
         status, call = self._run(
@@ -230,18 +251,35 @@ class Lanes:
         verdict, call, complete = self._run("leave", json.dumps(document))
         return Left(verdict == b"stale", _call(call), bool(complete))
 
-    def renew(self, turns: Sequence[Mapping[str, Any]], *, lease_ms: int) -> list[str]:
-        """Keep the leases of the given turns; the tokens of those that are lost."""
-        return [token.decode() for token in self._run("renew", lease_ms, json.dumps(list(turns)))]
+    def renew(self, turns: Sequence[Mapping[str, Any]], *, lease_ms: int) -> tuple[set[str], set[str]]:
+        """Keep the leases of the given turns; the tokens of those that are lost, and of those not renewed."""
+        lost, stays = self._run("renew", lease_ms, json.dumps(list(turns)))
+        return {token.decode() for token in lost}, {token.decode() for token in stays}
+
+    def wanted(self, lane: str) -> Wanted:
+        """What a state lane knows now of the commands that were given."""
+        with self.client.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.hget(self.key("clock"), "offset")
+            pipe.hgetall(self.key("lane", lane))
+            (seconds, micros), offset, fields = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000 + int(offset or 0)
+        unsure = {
+            name.removeprefix(b"unsure:").decode(): max(float(until) - now_ms, 0.0) / 1000
+            for name, until in fields.items()
+            if name.startswith(b"unsure:")
+        }
+        return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""
-        wait_ms, calls, overdue, finish = self._run("dispatch", most, claims)
+        wait_ms, calls, overdue, finish, starved = self._run("dispatch", most, claims)
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),
             tuple(Overdue(*(part.decode() for part in row)) for row in overdue),
             tuple(ticket.decode() for ticket in finish),
+            bool(starved),
         )
 
     def recall(self, overdue: Overdue) -> Call | None:

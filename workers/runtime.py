@@ -17,6 +17,7 @@ from leadlane.schemas.settings import Settings, resolve_key, resolve_reference
 from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import connect
+from leadlane.workers.control_line import RESERVED
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
 from leadlane.workers.faults import OUTAGES
@@ -80,13 +81,13 @@ class LaneStep(bootsteps.StartStopStep):
 
 
 def slots(parent: Any) -> dict[str, int]:
-    """Calls of each queue this worker can work on at once; one slot is kept for intake, one for control."""
+    """Calls of each queue this worker can work on at once; one slot is kept for intake, some for control."""
     consumed = set(parent.app.amqp.queues.consume_from)
-    free = max(parent.concurrency or 1, 1)
-    others = len(consumed & {"intake", "control"})
+    threads = max(parent.concurrency or 1, 1)
+    reserved = RESERVED if threads > RESERVED and {"control"} < consumed else 0
     return {
-        "turns": max(free - others, 1) if "turns" in consumed else 0,
-        "control": max(free - len(consumed & {"turns", "intake"}), 1) if "control" in consumed else 0,
+        "turns": max(threads - reserved - len(consumed & {"intake"}), 1) if "turns" in consumed else 0,
+        "control": max(threads if consumed == {"control"} else reserved, 1) if "control" in consumed else 0,
     }
 
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from leadlane.schemas.errors import LeadlaneError
 
 from . import imports, output
+from .campaigns import campaigns
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
@@ -65,5 +66,6 @@ app.command("import", epilog=f"Example: {imports.EXAMPLE}")(imports.import_file)
 app.command("update", epilog=f"Example: {imports.UPDATE_EXAMPLE}")(imports.update_file)
 app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remove_file)
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
+app.add_typer(campaigns, name="campaign")
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")

@@ -391,12 +391,16 @@ def test_a_lost_lease_leaves_a_connection_without_a_byte(
 def test_a_connection_reset_before_the_first_byte_is_lost_and_nothing_has_left(
     serve: Callable[..., Server], transport: Transport
 ) -> None:
+    asked = threading.Event()
+
     def behaviour(visit: Visit) -> None:
         visit.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close resets
+        asked.wait(LONG_S)  # a reset before that meets the client while it still connects
 
     server = serve(behaviour)
 
     def slow_yes() -> bool:
+        asked.set()
         return server.ended.acquire(timeout=LONG_S)
 
     with pytest.raises(NoAnswer) as told:

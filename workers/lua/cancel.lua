@@ -15,6 +15,7 @@ if t.state == 'holding' or t.state == 'riding' then
   return 'cancelled'
 end
 redis.call('ZREM', P .. ':wait:' .. t.lane, id)
+redis.call('SREM', P .. ':kept:' .. t.lane, id)
 if t.state == 'called' then uncall(id, t.acct, l.group) set_idle(t.lane) end
 end_unsent(id, 'x', 'cancelled')
 rescore(t.lane)

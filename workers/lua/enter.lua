@@ -13,7 +13,7 @@
 --   payload, fields ...} with the fields in the order of FIELDS; or {'parked'}, {'elsewhere'}, {'unknown'},
 --   {'done', how}, {'dead', reason}.
 local FIELDS = { 'acct', 'op', 'campaign', 'job', 'n', 'class', 'attempts', 'first', 'conflicts', 'lost', 'solo',
-  'search', 'created', 'calls', 'options', 'links', 'cut' }
+  'search', 'created', 'calls', 'options', 'links', 'cut', 'seq' }
 local id, token, number = ARGV[1], ARGV[2], num(ARGV[3])
 local lost_ms, gap_ms, room, riders = num(ARGV[6]), num(ARGV[7]), num(ARGV[8]), num(ARGV[9])
 
@@ -86,7 +86,7 @@ if not mine.solo and not redis.call('HGET', ticket_key(id), 'search') then
     if r.expires and num(r.expires) <= now then
       redis.call('ZREM', P .. ':wait:' .. lane, next_id)
       end_unsent(next_id, 'e', 'expired')
-    elseif r.op ~= t.op or r.acct ~= t.acct or r.options ~= mine.options or r.solo or r.search
+    elseif (r.op ~= t.op and l.group ~= 'control') or r.acct ~= t.acct or r.options ~= mine.options or r.solo or r.search
       or num(r.not_before) > now or num(r.size) > room
       or redis.call('EXISTS', P .. ':pay:' .. next_id) == 0 then break
     else
@@ -96,12 +96,13 @@ if not mine.solo and not redis.call('HGET', ticket_key(id), 'search') then
   end
 end
 if num(ARGV[8]) > 0 then take_slot(t.acct) end
-if redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
+if l.group ~= 'control' and redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
 redis.call('SADD', P .. ':flight:' .. t.acct, lane)
 -- One second is for building the body: a lost call is counted from its start, which comes after the grant.
 local lease, lost = now + num(ARGV[4]), now + 1000 + lost_ms + gap_ms
 redis.call('HINCRBY', lane_key(lane), 'turns', 1)
 redis.call('HSET', lane_key(lane), 'state', 'held', 'ticket', id, 'token', token, 'lease', lease,
-  'deadline', now + num(ARGV[5]), 'lost', lost, 'until', math.max(lease, lost), 'longest', lost_ms + gap_ms + 61000)
+  'deadline', now + num(ARGV[5]), 'lost', lost, 'longest', lost_ms + gap_ms + 61000,
+  'until', redis.call('HEXISTS', lane_key(lane), 'want_seq') == 1 and lease or math.max(lease, lost))
 rescore(lane)
 return reply

@@ -7,6 +7,9 @@
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
 --   P:why:<ticket>     hash  lead index, or outcome code, -> reason
 --   P:lane:<lane>      hash  state idle|called|held and what belongs to it
+--                            (of a state lane also want, the newest command, want_seq, last_seq given, hurry: a pause
+--                            or stop waits, and unsure:<operation>: ms until which a lost one may still run)
+--   P:kept:<lane>      set   commands that wait for the end of a job; P:then:<job> list of those that wait for it
 --   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number
 --   P:aboard:<lane>    list  tickets of the turn, holder first
 --   P:due:<account>:<group>   zset  free lane with work -> ms of its next turn; group is control or leads
@@ -27,7 +30,7 @@
 --                            while no ticket of it is dead
 local P = KEYS[1]
 local CALL_MS, IN_VAIN, BULK_TURN, SEQ = 5000, 3, 10, 2 ^ 30
-local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?' }
+local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?', 'g', 'o' }
 
 local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention')
 local time = redis.call('TIME')
@@ -50,14 +53,20 @@ end
 
 -- Accounts ------------------------------------------------------------------------------------
 
+-- Until when the account cools. The dialer's own 429 is obeyed by all; what we spare it after failures, and the
+-- probe after it, are for leads: a stop does not wait for them.
+local function cools_until(a, group)
+  return (group ~= 'control' or a.cool_why ~= 'failed') and num(a.cool) or 0
+end
+
 local function rescore_account(acct)
-  local a = get(acct_key(acct), 'hold', 'cool')
+  local a = get(acct_key(acct), 'hold', 'cool', 'cool_why')
   local at
   for _, group in ipairs({ 'control', 'leads' }) do
     local first = redis.call('ZRANGE', due_key(acct, group), 0, 0, 'WITHSCORES')[2]
-    if first and (not at or num(first) < at) then at = num(first) end
+    if first then at = math.min(at or math.huge, math.max(num(first), cools_until(a, group))) end
   end
-  if at and not a.hold then redis.call('ZADD', P .. ':accounts', math.max(at, num(a.cool)), acct)
+  if at and not a.hold then redis.call('ZADD', P .. ':accounts', at, acct)
   else redis.call('ZREM', P .. ':accounts', acct) end
 end
 
@@ -80,10 +89,10 @@ end
 
 -- When one more turn of the account may begin, `ahead` of them being called already; now if at once.
 local function admitted_at(acct, group, ahead)
-  local a = get(acct_key(acct), 'hold', 'cool', 'probe', 'gcra', 'flight')
+  local a = get(acct_key(acct), 'hold', 'cool', 'cool_why', 'probe', 'gcra', 'flight')
   if a.hold then return now + CALL_MS end
-  if num(a.cool) > now then return num(a.cool) end
-  if a.probe and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
+  if cools_until(a, group) > now then return num(a.cool) end
+  if a.probe and group ~= 'control' and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
   local cap = num(a.flight)
   if cap > 0 then
     if cap > 1 and group ~= 'control' then cap = cap - 1 end
@@ -102,11 +111,17 @@ end
 
 -- Outcomes and jobs ---------------------------------------------------------------------------
 
+local enter_kept             -- below: it needs what stands between
+
 local function end_job_if_over(job)
   local key = P .. ':job:' .. job
   local j = get(key, 'sealed', 'batches', 'done', 'dead_tickets', 'ended', 'key')
   if not j.sealed or num(j.done) + num(j.dead_tickets) < num(j.batches) then return end
-  if not j.ended then redis.call('HSET', key, 'ended', now) end
+  if not j.ended then
+    redis.call('HSET', key, 'ended', now)
+    for _, id in ipairs(redis.call('LRANGE', P .. ':then:' .. job, 0, -1)) do enter_kept(id) end
+    redis.call('DEL', P .. ':then:' .. job)
+  end
   if num(j.dead_tickets) > 0 then return end       -- a person may still revive them
   redis.call('PEXPIRE', key, retention)
   redis.call('PEXPIRE', P .. ':batches:' .. job, retention)
@@ -228,6 +243,20 @@ local function end_unsent(id, code, how)
   set_done(id, t.job, how)
 end
 
+-- Whether a newer command than this one has come; of tickets that are no commands never.
+local function overtaken(lane, id)
+  local seq = redis.call('HGET', ticket_key(id), 'seq')
+  if not seq then return false end
+  local l = get(lane_key(lane), 'want', 'want_seq')
+  return l.want ~= id and num(seq) <= num(l.want_seq)
+end
+
+-- Ends a command that was overtaken.
+local function set_superseded(id, job)
+  record(id, job, 1, 'o')
+  return set_done(id, job, 'superseded')
+end
+
 local function wait_again(lane, id, place) redis.call('ZADD', P .. ':wait:' .. lane, place, id) end
 
 -- Lanes ---------------------------------------------------------------------------------------
@@ -294,7 +323,7 @@ end
 
 local function set_idle(lane)
   redis.call('HSET', lane_key(lane), 'state', 'idle')
-  redis.call('HDEL', lane_key(lane), 'ticket', 'token', 'until', 'lease', 'deadline', 'cancel')
+  redis.call('HDEL', lane_key(lane), 'ticket', 'token', 'until', 'lease', 'deadline', 'cancel', 'hurry')
 end
 
 -- What a publisher needs: id, queue, call number, operation, account, campaign, job, leads, class, signature.
@@ -335,9 +364,10 @@ local function try_call(lane)
   local t = get(ticket_key(id), 'acct', 'op', 'not_before')
   if math.max(num(l.next), num(t.not_before)) > now then return nil end
   if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 then return nil end
-  local at = admitted_at(t.acct, l.group, redis.call('ZCARD', P .. ':called:' .. t.acct))
+  local queue, ahead = queue_of(l.group), redis.call('ZCARD', P .. ':called:' .. t.acct)
+  if l.group == 'control' then ahead = math.min(ahead, redis.call('ZCARD', P .. ':calls:control')) end  -- before all leads
+  local at = admitted_at(t.acct, l.group, ahead)
   if at > now then return nil, 'account', at, t.acct end
-  local queue = queue_of(l.group)
   if redis.call('ZCARD', P .. ':calls:' .. queue) >= num(redis.call('HGET', P .. ':slots:' .. queue, 'sum')) then
     return nil, 'slots'
   end
@@ -347,13 +377,14 @@ end
 -- A turn whose lease is over: its attempt has no answer. All aboard wait at their places again and
 -- travel alone next time, so that a batch that kills its worker is found.
 local function end_turn(lane)
-  local l = get(lane_key(lane), 'token', 'acct', 'next', 'lost')
+  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq')
   for _, id in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do
-    local t = get(ticket_key(id), 'token', 'place', 'cancel')
+    local t = get(ticket_key(id), 'token', 'place', 'cancel', 'job')
     if l.token and t.token == l.token then
       redis.call('HDEL', ticket_key(id), 'token')
       redis.call('HINCRBY', ticket_key(id), 'attempts', 1)
-      if t.cancel then end_unsent(id, 'x', 'cancelled')
+      if overtaken(lane, id) then set_superseded(id, t.job)
+      elseif t.cancel then end_unsent(id, 'x', 'cancelled')
       else
         redis.call('HSET', ticket_key(id), 'state', 'waiting', 'solo', 1)
         wait_again(lane, id, t.place)
@@ -363,7 +394,67 @@ local function end_turn(lane)
   redis.call('DEL', P .. ':aboard:' .. lane)
   redis.call('SREM', P .. ':flight:' .. l.acct, lane)
   if redis.call('HGET', acct_key(l.acct), 'probe') == l.token then redis.call('HSET', acct_key(l.acct), 'probe', 'due') end
-  redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost)))
+  -- A lost command delays no other: what comes after it is confirmed once it can no longer run.
+  local op = redis.call('HGET', ticket_key(l.ticket), 'op') or ''           -- '' if the server forgot the ticket
+  if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. op, num(l.lost))
+  else redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost))) end
   set_idle(lane)
+end
+
+-- Commands: the newest word about a campaign's state is what is wanted ---------------------------
+
+-- The sequence of a command: as given, or after all that were given before.
+local function sequence(lane, given)
+  local last = num(redis.call('HGET', lane_key(lane), 'last_seq'))
+  local micros = time[1] * 1000000 + time[2] + (tonumber(clock[1]) or 0) * 1000
+  local seq = given > 0 and given or math.max(last + 1, micros)
+  if seq > last then redis.call('HSET', lane_key(lane), 'last_seq', string.format('%.0f', seq)) end
+  return string.format('%.0f', seq)
+end
+
+-- Ends a command that has not left: a newer word came.
+local function supersede(lane, id)
+  local t = get(ticket_key(id), 'state', 'acct', 'job')
+  if t.state == 'done' then return end
+  redis.call('ZREM', P .. ':wait:' .. lane, id)
+  redis.call('SREM', P .. ':kept:' .. lane, id)
+  if t.state == 'called' then uncall(id, t.acct, 'control') set_idle(lane) end
+  set_superseded(id, t.job)
+end
+
+-- What this command says is wanted from now on, and older words that have not left end here; unless a newer one was
+-- there. Of two with one sequence the later to come is newer, but not one that is only said `again`.
+-- Returns whether it is wanted now and was not before.
+local function want(lane, id, seq, again)
+  local last = num(redis.call('HGET', lane_key(lane), 'want_seq'))
+  if num(seq) < last or (again and num(seq) == last) then return false end
+  redis.call('HSET', lane_key(lane), 'want', id, 'want_seq', seq)
+  for _, ids in ipairs({ redis.call('ZRANGE', P .. ':wait:' .. lane, 0, -1), redis.call('SMEMBERS', P .. ':kept:' .. lane) }) do
+    for _, other in ipairs(ids) do
+      if other ~= id and num(redis.call('HGET', ticket_key(other), 'seq')) <= num(seq) then supersede(lane, other) end
+    end
+  end
+  return true
+end
+
+-- Puts a command into its lane, or ends it if a newer one was there.
+local function intend(lane, id)
+  local t = get(ticket_key(id), 'op', 'seq', 'place')
+  redis.call('HSET', ticket_key(id), 'state', 'waiting')
+  wait_again(lane, id, t.place)
+  if not want(lane, id, t.seq) then supersede(lane, id)
+  -- What quiets a campaign waits for a call under way no longer than its lease, which is not renewed.
+  elseif t.op ~= 'start' and redis.call('HGET', lane_key(lane), 'state') == 'held' then
+    redis.call('HSET', lane_key(lane), 'hurry', 1)
+  end
+  rescore(lane)
+end
+
+-- The job that a command waited for is over.
+function enter_kept(id)
+  local t = get(ticket_key(id), 'state', 'lane')
+  if t.state ~= 'kept' then return end
+  redis.call('SREM', P .. ':kept:' .. t.lane, id)
+  intend(t.lane, id)
 end
 

@@ -4,10 +4,12 @@
 --   lane, token,
 --   rest_ms     from now until the lane may have its next turn (gap, or what a lost call may still take),
 --   hold        reason to hold the lane, if any,
+--   unsure_ms   from now until which the command of this turn may still run, if its answer was lost,
 --   account     {acct, op, signal: ok|throttled|failed|hold|hold_op|none, reason, began_ms (ago), wait_ms (Retry-After
 --               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
 --   may_call    true if the caller publishes the next call,
 --   replay      true if this was said before, to a server that may have forgotten it,
+--   seq         of the command about a campaign's state that the holder is, if it is one,
 --   tickets     list of {id, act: done|again|dead, codes, why (object) or absent, reason, cost (attempts used, 0 or 1),
 --               called (1 if a call was made), wait_ms, solo, behind, search, conflicts} }
 --   op of a ticket, if present, is what it goes on as (an import whose duplicates are to be updated)
@@ -29,6 +31,7 @@ local function move(v, own)
   redis.call('HDEL', ticket_key(v.id), 'token', 'open', 'lost')    -- its codes say what is known of the attempt
   if v.act == 'done' then return set_done(v.id, t.job, 'ok', own) end
   if v.act == 'dead' then return set_dead(v.id, t.job, num(t.n), v.reason, own) end
+  if overtaken(lane, v.id) then return set_superseded(v.id, t.job) end
   if t.cancel then return end_unsent(v.id, 'x', 'cancelled') end
   if t.expires and num(t.expires) <= now then return end_unsent(v.id, 'e', 'expired') end
   local place = num(t.place)
@@ -45,12 +48,13 @@ end
 
 -- Throttled or failing accounts cool down; the wait doubles only for calls begun after the last cool-down.
 local function cool(key, level_field)
-  local c = get(key, level_field, 'cooled')
+  local c = get(key, level_field, 'cooled', 'cool', 'cool_why')
+  local why = num(c.cool) > now and c.cool_why == 'throttled' and 'throttled' or a.signal
   local level = num(c[level_field])
   if now - a.began_ms >= num(c.cooled) then level = level + 1 end
   local wait = a.wait_ms or a.dice * math.min(a.cap_ms, a.base_ms * 2 ^ math.min(level, 16))
   redis.call('HSET', key, level_field, level, 'cooled', now, 'cool', math.max(num(redis.call('HGET', key, 'cool')),
-    now + math.ceil(wait)), 'cool_why', a.signal, 'probe', 'due')
+    now + math.ceil(wait)), 'cool_why', why, 'probe', 'due')
 end
 
 local function signal()
@@ -59,7 +63,8 @@ local function signal()
     if a.signal == 'none' then redis.call('HSET', key, 'probe', 'due') else redis.call('HDEL', key, 'probe') end
   end
   if a.signal == 'ok' then
-    if now - a.began_ms >= num(redis.call('HGET', key, 'cooled')) then
+    local c = get(key, 'cooled', 'cool')
+    if now - a.began_ms >= num(c.cooled) and num(c.cool) <= now then     -- a command may be out while leads cool
       redis.call('HDEL', key, 'fails', 'throttles', 'trips', 'cool_why')
     end
   elseif a.signal == 'throttled' then cool(key, 'throttles')
@@ -71,6 +76,7 @@ end
 
 local l = get(lane_key(lane), 'token', 'acct')
 local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
+if doc.seq and want(lane, holder, doc.seq, true) then rescore(lane) end      -- the server had forgotten what is wanted
 for i, v in ipairs(doc.tickets) do
   local t = get(ticket_key(v.id), 'token', 'job', 'n', 'state')
   if t.job and v.codes then
@@ -92,6 +98,7 @@ signal()
 redis.call('SREM', P .. ':flight:' .. l.acct, lane)
 redis.call('DEL', P .. ':aboard:' .. lane)
 redis.call('HSET', lane_key(lane), 'next', now + doc.rest_ms)
+if doc.unsure_ms then redis.call('HSET', lane_key(lane), 'unsure:' .. a.op, now + doc.unsure_ms) end
 if doc.hold then redis.call('HSET', lane_key(lane), 'hold', doc.hold) end
 set_idle(lane)
 rescore(lane)

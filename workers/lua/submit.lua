@@ -10,7 +10,8 @@
 -- ARGV[8]  why       JSON object, lead index -> reason; '' if none
 -- ARGV[9]  1 if the ticket may be called in this script (the caller publishes it), else 0
 -- ARGV[10] lane address for people: JSON {campaign, provider, base_url}
--- ARGV[11..] ticket fields and values; job, n, acct and op among them
+-- ARGV[11..] ticket fields and values; job, n, acct and op among them; of a command about a campaign's state also
+--            seq (its place among such commands, or 0) and perhaps after (a job whose end it waits for)
 -- Returns {'new', call row or false}, or {'same', false} if the ticket is known already.
 local id, lane, group, class, kind = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', ticket_key(id)) == 1 then return { 'same', false } end
@@ -46,6 +47,18 @@ end
 redis.call('RPUSH', P .. ':batches:' .. job, id)
 if ARGV[7] ~= '' then record(id, job, n, ARGV[7], ARGV[8] ~= '' and cjson.decode(ARGV[8]) or nil) end
 
+if fields.seq then
+  redis.call('HSET', ticket_key(id), 'seq', sequence(lane, tonumber(fields.seq)))
+  if fields.after and redis.call('EXISTS', P .. ':job:' .. fields.after) == 1
+    and redis.call('HEXISTS', P .. ':job:' .. fields.after, 'ended') == 0 then
+    redis.call('HSET', ticket_key(id), 'state', 'kept')
+    redis.call('SADD', P .. ':kept:' .. lane, id)
+    redis.call('RPUSH', P .. ':then:' .. fields.after, id)
+    return { 'new', false }
+  end
+  intend(lane, id)
+  return { 'new', ARGV[9] == '1' and try_call(lane) or false }
+end
 if pending_of(redis.call('GET', P .. ':out:' .. id) or string.rep('.', n)) == 0 then
   set_done(id, job, 'ok')                   -- nothing to send: every lead was decided by the producer
   return { 'new', false }

@@ -12,6 +12,9 @@ from typing import Any
 
 from leadlane.workers.answers import Meaning
 
+STATE_WORDS = ("start", "pause", "stop")
+AGENT_WORDS = ("add_agents", "remove_agents", "sync_agents")
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -88,6 +91,86 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A call that carries no leads.
+
+    ``path`` may name ``{campaign}`` and ``{agent}``; ``body`` makes the request body from the campaign's id and
+    the ids of agents, or gives None; ``behind`` is the account's switch without which it is off.
+    """
+
+    method: str
+    path: str
+    source: str
+    body: Callable[[str, Sequence[str]], bytes | None] = lambda _campaign, _agents: None
+    behind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: its rows, and whether another page follows."""
+
+    rows: Sequence[Mapping[str, Any]]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that comes in pages.
+
+    Attributes:
+        endpoint: where it is.
+        query: number of a page, from 0 -> its query string.
+        read: decoded answer, number of the page -> Page. Raises ValueError if it cannot be read.
+    """
+
+    endpoint: Endpoint
+    query: Callable[[int], str]
+    read: Callable[[Any, int], Page]
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """How campaigns are started, paused and stopped, and how their state is read.
+
+    Attributes:
+        commands: ``start``, ``pause``, ``stop`` -> its call. A command is a set operation: once more is harmless.
+        look: the call that shows a campaign.
+        status: decoded answer of ``look`` or of a command, campaign's id -> the dialer's word for its state.
+            Raises ValueError if it cannot be read.
+        reached: command -> states that are what it asks for.
+        by_itself: command -> states that will become what it asks for without another word.
+        passing: states that go over into others by themselves within a short time.
+        listing: the campaigns of the account; each row has ``id``, ``name`` and ``status``.
+    """
+
+    commands: Mapping[str, Endpoint]
+    look: Endpoint | None
+    status: Callable[[Any, str], str]
+    reached: Mapping[str, frozenset[str]]
+    by_itself: Mapping[str, frozenset[str]]
+    passing: frozenset[str]
+    listing: Listing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agents:
+    """Who works on a campaign.
+
+    Attributes:
+        listing: the agents of a campaign; each row has ``id``.
+        add: puts at most ``most`` agents on it in one call.
+        remove: takes one off.
+        canonical: id as given -> its one form; raises ValueError saying what would be right.
+    """
+
+    listing: Listing
+    add: Endpoint
+    remove: Endpoint
+    most: int
+    canonical: Callable[[object], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """How to look at a campaign, and what its answer says about taking leads.
 
@@ -115,6 +198,8 @@ class Provider:
         rates: limits of an account that sets none of its own.
         budget: headers that tell how many calls are left, and when (Unix seconds) the count begins anew.
         closed_words: words in a refusal that mean that the campaign, not a lead, is the trouble.
+        states: campaign states, where the dialer lets us see or set them.
+        agents: agents of campaigns, where it has such.
     """
 
     name: str
@@ -131,3 +216,11 @@ class Provider:
     source: str
     rates: tuple[str, ...] = ()
     budget: tuple[str, str] | None = None
+    states: States | None = None
+    agents: Agents | None = None
+
+    @property
+    def supported(self) -> tuple[str, ...]:
+        """Names of all it can do: operations on leads, commands, and words about agents."""
+        commands = self.states.commands if self.states else ()
+        return (*self.operations, *commands, *(AGENT_WORDS if self.agents else ()))

@@ -11,11 +11,27 @@ from typing import Any
 
 from leadlane.schemas import voiso as wire
 from leadlane.schemas.outcomes import CODE_OF
-from leadlane.workers.providers.contract import Look, Operation, Provider, Reading, always
+from leadlane.workers.providers.contract import (
+    Agents,
+    Endpoint,
+    Listing,
+    Look,
+    Operation,
+    Page,
+    Provider,
+    Reading,
+    States,
+    always,
+)
 
 ADD_LEADS = "https://developers.voiso.com/reference-link/addleads"
 GET_CAMPAIGN = "https://developers.voiso.com/reference/getcampaign"
 RUNNING = "https://docs.voiso.com/v1/docs/running-an-api-campaign"
+PAUSE_CAMPAIGN = "https://developers.voiso.com/reference/pausecampaign"
+LIST_CAMPAIGNS = "https://developers.voiso.com/reference-link/getcampaigns"
+CAMPAIGN_USERS = "https://developers.voiso.com/reference/getcampaignusers"
+PAGE = 100
+"""Rows of a page at most, and users of one call that adds them."""
 FINAL_STATES = frozenset({"stopped", "completed", "stopping", "import_error"})
 
 
@@ -47,6 +63,75 @@ def _closed(body: Any) -> str:
     return f"the campaign is {status}" if status in FINAL_STATES else ""
 
 
+def _status(body: Any, _campaign: str) -> str:
+    # The sample of a command's answer is the bare campaign, that of a look is wrapped: both are read.
+    found = body.get("campaign", body) if isinstance(body, dict) else None
+    status = found.get("status") if isinstance(found, dict) else None
+    if not isinstance(status, str):
+        raise ValueError("no status in the answer")  # noqa: TRY004  one kind of error for the engine
+    return status
+
+
+def _listing(path: str, name: str, source: str) -> Listing:
+    def read(body: Any, page: int) -> Page:
+        rows, total = body[name], body.get("metadata", {}).get("total")
+        if not (isinstance(rows, list) and all(isinstance(row, dict) and "id" in row for row in rows)):
+            raise ValueError(f"no list of {name}")
+        seen = page * PAGE + len(rows)
+        return Page(rows, seen < total if isinstance(total, int) else len(rows) == PAGE)
+
+    def safely(body: Any, page: int) -> Page:
+        try:
+            return read(body, page)
+        except (KeyError, TypeError, AttributeError):
+            raise ValueError(f"no list of {name} in the answer") from None
+
+    return Listing(Endpoint("GET", path, source), lambda page: f"limit={PAGE}&offset={page * PAGE}", safely)
+
+
+def _user_id(value: object) -> str:
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) == 0:
+        raise ValueError(f"{text!r} is not a Voiso user id; it is a whole number, e.g. 42")
+    return str(int(text))
+
+
+def _user_ids(_campaign: str, agents: Sequence[str]) -> bytes:
+    return json.dumps({"user_ids": [int(agent) for agent in agents]}).encode()
+
+
+CAMPAIGN = "/api/v4/campaigns/{campaign}"
+STATES = States(
+    commands={
+        "start": Endpoint("POST", f"{CAMPAIGN}/start", RUNNING),
+        "pause": Endpoint("POST", f"{CAMPAIGN}/pause", PAUSE_CAMPAIGN),
+        "stop": Endpoint("POST", f"{CAMPAIGN}/stop", RUNNING),
+    },
+    look=Endpoint("GET", CAMPAIGN, GET_CAMPAIGN),
+    status=_status,
+    reached={
+        "start": frozenset({"active"}),
+        "pause": frozenset({"paused", "auto_paused"}),
+        "stop": frozenset({"stopped", "completed"}),
+    },
+    # A live campaign pauses itself while it has no leads or no agents, and goes on by itself [seed 001].
+    by_itself={"start": frozenset({"auto_paused", "auto_pausing"})},
+    passing=frozenset({"processing", "pausing", "auto_pausing", "stopping"}),
+    listing=_listing("/api/v4/campaigns", "campaigns", LIST_CAMPAIGNS),
+)
+AGENTS = Agents(
+    listing=_listing(f"{CAMPAIGN}/users", "users", CAMPAIGN_USERS),
+    add=Endpoint(
+        "POST", f"{CAMPAIGN}/users", "https://developers.voiso.com/reference/addcampaignusers", _user_ids
+    ),
+    remove=Endpoint(
+        "DELETE", f"{CAMPAIGN}/users/{{agent}}", "https://developers.voiso.com/reference/removecampaignuser"
+    ),
+    most=PAGE,
+    canonical=_user_id,
+)
+
+
 def _to_wire(operation: wire.Operation) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     return lambda lead: wire.to_wire(lead, operation)
 
@@ -70,6 +155,8 @@ VOISO = Provider(
     bad_leads=wire.bad_indices,
     closed_words=("should be live",),
     source=RUNNING,
+    states=STATES,
+    agents=AGENTS,
     operations={
         "import": Operation(
             method="POST",

@@ -1,0 +1,199 @@
+"""What every turn has in common: its calls are made elsewhere, here it leaves the lane and its task ends."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import structlog
+
+from leadlane.schemas.settings import Account
+from leadlane.workers import verdicts
+from leadlane.workers.answers import retry_after_s
+from leadlane.workers.engine import Engine
+from leadlane.workers.keeper import Turn
+from leadlane.workers.lanes import Entry, Left, Row
+from leadlane.workers.ledger import Aboard
+from leadlane.workers.providers import Provider
+from leadlane.workers.transport import Answer, Request
+from leadlane.workers.verdicts import Answered, Move, Verdict
+
+log = structlog.get_logger(__name__)
+BUILDING_S = 30.0
+"""What a turn may take beside its call: reading payloads, waiting for a look at the campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How the task of a ticket ends."""
+
+    verdict: Literal["done", "parked", "elsewhere", "dead", "unknown"]
+    result: Mapping[str, object] | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what a turn is asked for: seconds, and how much fits into its call (`enter.lua`)."""
+
+    gap_s: float
+    lost_call_s: float
+    longest_s: float
+    room: int
+
+
+@dataclass(slots=True)
+class Conduct(ABC):
+    """The steps of a granted turn."""
+
+    engine: Engine
+    entry: Entry
+    turn: Turn
+    account: Account
+    provider: Provider
+    terms: Terms
+    call_ended: float = 0.0
+
+    group: ClassVar[Literal["leads", "control"]]
+
+    @classmethod
+    @abstractmethod
+    def asks(cls, account: Account, provider: Provider, operation: str) -> Terms:
+        """The terms of a turn for this operation."""
+
+    @abstractmethod
+    def decide(self) -> Verdict:
+        """Make the calls; what becomes of each ticket aboard."""
+
+    @abstractmethod
+    def result(self, move: Move, verdict: Verdict) -> Mapping[str, object]:
+        """What the task of a ticket that is done returns."""
+
+    def run(self) -> End:
+        """The whole turn."""
+        verdict = self.decide()
+        # The holder first: its task is this one.
+        order = {row.ticket: i for i, row in enumerate(self.entry.rows)}
+        verdict.moves.sort(key=lambda move: order[move.one.row.ticket])
+        left = self._leave(verdict)
+        self.say(verdict, left)
+        return self._end(verdict, left)
+
+    @property
+    def operation_name(self) -> str:
+        """What the holder asks for."""
+        return self.entry.rows[0].fields["op"]
+
+    @property
+    def campaign(self) -> str:
+        """The campaign's id at the dialer."""
+        return self.entry.rows[0].fields["campaign"]
+
+    def worn_out(self, one: Aboard) -> str:
+        """Why this ticket is not tried again, or ''."""
+        settings = self.engine.settings
+        if one.row.number("attempts") >= settings.max_attempts:
+            return f"too_many_attempts: {settings.max_attempts} attempts failed"
+        first = one.row.number("first")
+        if first and self.entry.now_ms - first > settings.max_age_s * 1000:
+            return f"too_old: {settings.max_age_s:.0f} s since the first attempt"
+        return ""
+
+    def send(self, method: str, path: str, body: bytes | None) -> Answer:
+        """One call, if the turn still has its lease; raises NoAnswer."""
+        headers = self.provider.headers(self.engine.keys[self.account.name])
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = Request(method, self.account.base_url + path, headers, body)
+        return self.engine.transport.send(
+            request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send
+        )
+
+    def decoded(self, answer: Answer) -> Answered:
+        """The answer, without the key: a dialer may quote the one that it refuses."""
+        key = self.engine.keys[self.account.name].encode()
+        wait = retry_after_s(answer.headers.get("retry-after"), time.time())
+        return Answered(answer.status, verdicts.decode(answer.body.replace(key, b"[key]")), wait)
+
+    def admitted(self) -> bool:
+        """Whether one more call of this turn has its slot of the account's rate; waits for it a little."""
+        wait_ms = self.engine.patiently(lambda: self.engine.lanes.admit(self.account.name))
+        if 0 < wait_ms <= 2000:
+            self.engine.sleep(wait_ms / 1000)
+            wait_ms = self.engine.patiently(lambda: self.engine.lanes.admit(self.account.name))
+        return not wait_ms
+
+    def rest(self, verdict: Verdict, began: float, now: float) -> tuple[float, float]:
+        """Seconds from now until the lane's next turn, and while a lost call may run for which it does not rest."""
+        if not verdict.called:
+            return 0.0, 0.0
+        rest_s = self.call_ended + max(self.terms.gap_s, verdict.rest_s) - now
+        if verdict.lost:
+            rest_s = max(rest_s, began + self.terms.lost_call_s + self.terms.gap_s - now)
+        return rest_s + 0.001, 0.0
+
+    def _leave(self, verdict: Verdict) -> Left:
+        began = self.turn.call_began
+
+        def leave() -> Left:
+            now = time.monotonic()
+            rest_s, unsure_s = self.rest(verdict, began, now)
+            document = verdicts.document(
+                verdict,
+                lane=self.turn.lane,
+                token=self.turn.token,
+                account=self.account.name,
+                operation=self.operation_name,
+                rest_ms=max(int(rest_s * 1000), 0),
+                unsure_ms=max(int(unsure_s * 1000), 0),
+                began_ms=max(int((now - began) * 1000), 0),
+                dice=self.engine.dice,
+            ) | ({"seq": self.turn.seq} if self.turn.seq else {})
+            self.engine.keeper.remember(document)
+            return self.engine.lanes.leave(document)
+
+        left = self.engine.patiently(leave)
+        if left.call:
+            self.engine.publish(left.call)
+        self.engine.wake(max(self.rest(verdict, began, time.monotonic())[0], 0.0))
+        return left
+
+    def say(self, verdict: Verdict, left: Left) -> None:
+        """One line in the log."""
+        line = log.bind(lane=self.turn.lane, batches=len(self.entry.rows))
+        leads = sum(len(move.one.sent) for move in verdict.moves)
+        if left.stale:
+            line.warning("turn ended after it was lost")
+        elif verdict.signal in ("hold", "hold_op"):
+            line.error("account held", account=self.account.name, reason=verdict.reason)
+        elif verdict.hold:
+            line.error("lane held", reason=verdict.hold)
+        elif all(move.act == "done" for move in verdict.moves):
+            line.info("delivered", leads=leads)
+        else:
+            acts = {act: sum(move.act == act for move in verdict.moves) for act in ("done", "again", "dead")}
+            line.info("not all delivered", leads=leads, reason=verdict.moves[0].reason, **acts)
+
+    def _end(self, verdict: Verdict, left: Left) -> End:
+        if left.stale:
+            return End("elsewhere")
+        own, *riders = verdict.moves
+        if done := [move for move in riders if move.act == "done"]:
+            self.engine.finish(
+                [(m.one.row, None if _ends_later(m.one.row) else self.result(m, verdict)) for m in done]
+            )
+        if own.act == "again" or not left.complete:
+            return End("parked", detail=own.reason)
+        if own.act == "dead":
+            return End("dead", detail=own.reason)
+        if "cut" in own.one.row.fields:
+            return End("done")  # the sum over its pieces, which others may have ended
+        return End("done", result=self.result(own, verdict))
+
+
+def _ends_later(row: Row) -> bool:
+    """A rider that must run to end, since tasks wait for it, or that ends with its last piece."""
+    return "links" in row.fields or "cut" in row.fields
