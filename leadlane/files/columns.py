@@ -30,9 +30,9 @@ MOST_PLANS: Final = 1000
 ROUNDED: Final = Unreadable(
     "phone_number: a spreadsheet has rounded it (1.2E+11); format the column as text and export it again"
 )
-_PREFIX = re.compile(r"\s*[A-Za-z]{1,10}\s*:\s*(?=[+(\d]|$)")  # p:+44..., tel:...
+_PREFIX = re.compile(r"\A\s*[A-Za-z]{1,10}\s*:\s*(?=[+(\d]|$)")  # p:+44..., tel:...
 _FORMULA = re.compile(r'="(.*)"')  # ="0049..." keeps a spreadsheet from making a number of it
-_GUARDED = re.compile(r"'(?=[=+\-@\t\r])")  # as reports write what a spreadsheet would run
+_GUARDED = re.compile(r"\A'(?=[=+\-@\t\r])")  # as reports write what a spreadsheet would run
 _SEVERAL = re.compile(r"[;|\n]")
 _ROUNDED = re.compile(r"\s*\d[.,]\d+E\+\d+\s*", re.IGNORECASE)
 
@@ -298,9 +298,9 @@ def _numbers(cell: object) -> list[object]:
         return [int(cell)]
     if not isinstance(cell, str):
         return [cell]
-    bare = _PREFIX.sub("", _bare(cell))
+    bare = _bare(cell)
     parts = [part for part in _SEVERAL.split(bare) if sum(map(str.isdigit, part)) > 4]
-    return list(parts) if len(parts) > 1 else [bare]
+    return [_PREFIX.sub("", part) for part in (parts if len(parts) > 1 else [bare])]
 
 
 def _bare(cell: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -144,7 +145,9 @@ def _found(source: Source, wishes: Wishes) -> tuple[dict[str, Any], Iterator[Rec
 
 def _of_json(source: Source, wishes: Wishes) -> tuple[dict[str, Any], Iterator[Record]]:
     by_line = source.form == "lines"
-    records = json_lines(source.lines()) if by_line else json_values(source.text(), source.shown)
+    if not by_line and source.digest:
+        deque(_values(source), maxlen=0)  # a break is told before a row is taken, not in the middle
+    records = json_lines(source.lines()) if by_line else _values(source)
     # One object is enough if it has a number; what is read on standard input may come slowly.
     head: list[Record] = []
     names: dict[str, None] = {}
@@ -160,6 +163,11 @@ def _of_json(source: Source, wishes: Wishes) -> tuple[dict[str, Any], Iterator[R
         raise _no_phone(source.shown, names, "name")
     about = {"form": "JSONL" if by_line else "JSON", "encoding": _encoding(source), "names": list(names)}
     return about, chain(head, records)
+
+
+def _values(source: Source) -> Iterator[Record]:
+    with source.text() as text:
+        yield from json_values(text, source.shown)
 
 
 # Tables ----------------------------------------------------------------------------------------

@@ -168,6 +168,7 @@ def test_a_repeated_import_is_done_already_unless_it_is_to_be_done_again(town: T
         ("leads.csv", b"", "is empty"),
         ("leads.csv", b"phone,name\n", "has a header but no leads"),
         ("leads.csv", b"name,city\nAnn,Rome\n", "has no column with the phone number among name, city"),
+        ("leads.json", b'[{"phone": "+12125550101"}, {"pho', "its JSON breaks in object 2"),
         ("leads.bin", bytes(range(256)) * 8, "is no text but binary data"),
         ("leads.csv", b"phone\n" + b"1" * (20 << 20), "has a line of more than 8 million characters"),
     ],
