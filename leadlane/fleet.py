@@ -15,7 +15,7 @@ from leadlane.schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from leadlane.opt_outs import Reach
-    from leadlane.producer import Producer
+    from leadlane.producer import Producer, Standing
     from leadlane.workers.accounts import Facts
     from leadlane.workers.lanes import Ticket
 
@@ -116,6 +116,23 @@ class Campaign:
         self._producer = producer
         self._facts = facts
         self.address = str(address)
+
+    @property
+    def facts(self) -> Facts:
+        """What workers have published of its account."""
+        return self._facts
+
+    def job(self, id: str) -> Job:  # noqa: A002  the contract's word
+        """One of its jobs, not asked for yet."""
+        return Job(self._producer.jobs, id)
+
+    def standing(self, operation: str, idempotency_key: str) -> Standing:
+        """What has become of this key here: nothing yet, a job at work, one broken off, or a complete one.
+
+        Raises Unreachable.
+        """
+        campaign = CampaignAddress.parse(self.address).campaign
+        return self._producer.standing(self._facts, campaign, operation, idempotency_key)
 
     def __repr__(self) -> str:
         return f"Campaign({self.address!r})"

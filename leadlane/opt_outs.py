@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from leadlane.producer import Producer
     from leadlane.workers.accounts import Facts
 
+ONLY: Final = frozenset({"phone_number", "country_code"})
+"""Fields of a row that an opt-out reads."""
 MOST: Final = 50_000
 """Numbers in one word about opt-outs."""
 
@@ -39,12 +41,17 @@ class Reach:
         self._facts = facts = reaching_redis(lambda: producer.facts(name))
         self.scope = facts.scope("campaign", canonical(facts, address)) if address else facts.scope("account")
 
+    @property
+    def region(self) -> str | None:
+        """Where national numbers are read."""
+        return self._facts.region if self._facts else None
+
     def rows(self, numbers: Iterable[object]) -> Iterator[Clean | Invalid]:
         """Each number, or each row with a phone_number, checked."""
         facts = self._facts
         yield from clean(
             (row if isinstance(row, Unreadable) else _only_the_number(row) for row in numbers),
-            region=facts.region if facts else None,
+            region=self.region,
             phone_check=facts.phone_check if facts else "possible",
         )
 
@@ -67,4 +74,4 @@ class Reach:
 def _only_the_number(row: object) -> dict[object, object]:
     if not isinstance(row, Mapping):
         return {"phone_number": row}
-    return {name: row[name] for name in ("phone_number", "country_code") if name in row}
+    return {name: row[name] for name in ONLY if name in row}

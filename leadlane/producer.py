@@ -6,7 +6,8 @@ import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import uuid4
 
 import redis
@@ -31,6 +32,21 @@ RENEW_S = 20.0
 """How often an open job says that its producer is there."""
 
 
+def _hidden(facts: Facts, campaign: str, operation: str, key: str) -> str:
+    """The idempotency key as it is stored."""
+    return hashlib.sha256(f"{facts.name}/{campaign}/{operation}/{key}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an idempotency key stands for: its job, rows stored so far, and when it began (ms since 1970)."""
+
+    job: str
+    state: Literal["new", "at work", "broken off", "complete"]
+    rows: int = 0
+    began_ms: int = 0
+
+
 class Producer:
     """The producer's end of the lanes of one Redis. Thread-safe."""
 
@@ -51,6 +67,23 @@ class Producer:
                 raise
         publish_facts(self.lanes, self.settings)
         return read_facts(self.lanes, account)
+
+    def standing(self, facts: Facts, campaign: str, operation: str, key: str) -> Standing:
+        """What has become of an idempotency key so far. Raises Unreachable."""
+
+        def look() -> Standing:
+            job = self.jobs.known(_hidden(facts, campaign, operation, key))
+            fields = self.jobs.fields(job) if job else {}
+            if not job or not fields:
+                return Standing("", "new")
+            rows, began = int(fields.get("leads", 0)), int(fields.get("created", 0))
+            if "sealed" in fields:
+                return Standing(job, "complete", rows, began)
+            if job not in self._given_up and self.jobs.has_producer(fields):
+                return Standing(job, "at work", rows, began)
+            return Standing(job, "broken off", rows, began)
+
+        return reaching_redis(look)
 
     def send(
         self, facts: Facts, operation: str, rows: Iterable[object], command: LeadCommand, key: str | None
@@ -139,7 +172,7 @@ class Producer:
         lane = facts.lane(campaign)
         if key is None:
             return self.jobs.open(facts.name, campaign, lane, operation), {}
-        hidden = hashlib.sha256(f"{facts.name}/{campaign}/{operation}/{key}".encode()).hexdigest()[:32]
+        hidden = _hidden(facts, campaign, operation, key)
         job = self.jobs.keyed(hidden)
         fields = self.jobs.fields(job)
         if "sealed" in fields:

@@ -16,7 +16,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from leadlane.cli.files import read_leads
+from leadlane.files.columns import Dialer, Wishes
+from leadlane.files.reading import read_leads
+from leadlane.files.sources import find
 from leadlane.fleet import Fleet
 from leadlane.job import Job
 from leadlane.ops.local import LocalFleet
@@ -129,7 +131,9 @@ def _people(campaign: int, *, updated: bool = False) -> Iterator[dict[str, objec
 
 
 def _from_file(fleet: Fleet, file: Path) -> dict[str, Watched]:
-    return {f"2 {file.name}": Watched(fleet.campaign(f"{ACCOUNT}/2").import_leads(read_leads(file).rows))}
+    campaign = fleet.campaign(f"{ACCOUNT}/2")
+    leads = read_leads(find(str(file)), Wishes(), Dialer.of(campaign.facts, "import"))
+    return {f"2 {file.name}": Watched(campaign.import_leads(leads.rows()))}
 
 
 def _watch(say: Console, lanes: Lanes, jobs: dict[str, Watched], local: LocalFleet) -> None:

@@ -60,9 +60,13 @@ class Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands among rows for one that its reader could not make out: ``problem`` is what is told of it."""
+    """Stands among rows for one that its reader could not make out: ``problem`` is what is told of it.
+
+    ``text`` is the row as it stands in its file, for its owner's report only.
+    """
 
     problem: str
+    text: str = field(default="", repr=False)
 
 
 def clean(

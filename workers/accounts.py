@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from leadlane.schemas.addresses import CampaignAddress
@@ -148,7 +149,16 @@ def read_facts(lanes: Lanes, name: str) -> Facts:
     raw: bytes | None = lanes.client.hget(lanes.key("acct", name), "facts")  # type: ignore[assignment]
     if raw is None:
         raise UnknownAccount(masked(name), account_names(lanes))
-    stored = json.loads(raw)
+    return _read(name, json.loads(raw))
+
+
+def own_facts(settings: Settings, name: str) -> Facts | None:
+    """The facts of an account as these settings have it, without Redis; None if they have it not."""
+    account = settings.accounts.get(name)
+    return _read(name, _facts(account)) if account and account.provider in PROVIDERS else None
+
+
+def _read(name: str, stored: Mapping[str, Any]) -> Facts:
     return Facts(
         name,
         stored["provider"],

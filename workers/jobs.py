@@ -99,6 +99,11 @@ class Jobs:
         found: bytes = self.client.get(name)  # type: ignore[assignment]
         return found.decode()
 
+    def known(self, key: str) -> str:
+        """The job of an idempotency key; "" if it has none yet."""
+        found: bytes | None = self.client.get(self.lanes.key("key", key))  # type: ignore[assignment]
+        return found.decode() if found else ""
+
     def has_producer(self, fields: Mapping[str, str]) -> bool:
         """Whether somebody is filling this open job: it was heard of within the last minute."""
         return self.now_ms() - int(float(fields.get("seen", 0))) < PRODUCER_GONE_MS

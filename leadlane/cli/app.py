@@ -15,6 +15,7 @@ from .campaigns import campaigns
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
+from .stopping import INTERRUPTED
 from .suppress import suppress
 from .unsettled import dead, uncertain
 
@@ -34,7 +35,7 @@ class Commands(TyperGroup):
             raise typer.Exit(Unreachable.exit_code) from None
         except KeyboardInterrupt:
             output.note("leadlane: stopped")
-            raise typer.Exit(imports.INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def _version(wanted: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from leadlane.schemas.outcomes import Fate
 
 from . import output
+from .stopping import INTERRUPTED
 
 if TYPE_CHECKING:
     from leadlane.command import Command
@@ -44,7 +45,6 @@ def carry_out(campaign: str, send: Callable[[Campaign], Command], *, wait: bool,
     """Send the command, wait for its end if asked to, say what became of it and exit with the code that fits."""
     from leadlane.schemas.errors import Unreachable
 
-    from .imports import INTERRUPTED
     from .watching import follow
 
     command = send(fleet().campaign(campaign))

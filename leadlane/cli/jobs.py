@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
-import re
-import stat
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from leadlane.schemas.errors import BadFile, UnknownJob, WrongUse, did_you_mean
+from leadlane.files.writing import harmless, written
+from leadlane.schemas.errors import UnknownJob, WrongUse, did_you_mean
 from leadlane.schemas.outcomes import Outcome
 
 from . import output
@@ -25,9 +21,6 @@ if TYPE_CHECKING:
 
 REPORT_COLUMNS: Final = ("index", "phone_number", "outcome", "reason")
 ONLY: Final = (output.NOT_DELIVERED, *(outcome.value for outcome in Outcome), "waiting", "dead")
-
-_NUMBER = re.compile(r"\+\d+")
-_STEERS_A_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as import says it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -92,7 +85,7 @@ def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
 @jobs.command("watch", epilog="Example: leadlane job watch 4be0643f1d98573b")
 def watch(id: Id, json: AsJson = False) -> None:  # noqa: A002
     """Watch a job until it has ended; the exit code is that of import --wait."""
-    from .imports import finish
+    from .bringing import finish
 
     job, fields = _job(id)
     finish(job, _campaign(fields), json=json)
@@ -126,7 +119,7 @@ def report(
     elif to_csv is None:
         print_rows(rows)
     else:
-        with _written(to_csv) as file:
+        with written(to_csv) as file:
             _write(rows, file)
 
 
@@ -200,31 +193,4 @@ def _write(rows: Iterable[Mapping[str, Any]], file: IO[str]) -> None:
     writer = csv.writer(file)
     writer.writerow(REPORT_COLUMNS)
     for row in rows:
-        writer.writerow([_harmless(row[name]) for name in REPORT_COLUMNS])
-
-
-def _harmless(cell: object) -> object:
-    """A cell that no spreadsheet runs as a formula; a plain number with its + stays as it is."""
-    if isinstance(cell, str) and cell.startswith(_STEERS_A_SPREADSHEET) and not _NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
-
-
-@contextmanager
-def _written(path: str) -> Iterator[IO[str]]:
-    """The file to write into, readable by its owner alone. Raises BadFile."""
-    if path == "-":
-        yield sys.stdout
-        return
-    try:
-        with open(path, "w", encoding="utf-8", errors="replace", newline="", opener=_owners) as file:
-            yield file
-    except OSError as exc:
-        raise BadFile(path, f"cannot be written ({(exc.strerror or 'no reason given').lower()})") from None
-
-
-def _owners(path: str, flags: int) -> int:
-    descriptor = os.open(path, flags, 0o600)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, 0o600)  # it may have been there before
-    return descriptor
+        writer.writerow([harmless(row[name]) for name in REPORT_COLUMNS])

@@ -6,6 +6,10 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C."""
 
 
 class Stopped(Exception):  # noqa: N818  what happened
@@ -14,7 +18,7 @@ class Stopped(Exception):  # noqa: N818  what happened
 
 @contextmanager
 def stoppable(rows: Iterable[object]) -> Iterator[Iterator[object]]:
-    """The rows, whose iterator raises Stopped once SIGINT has come; a second SIGINT is a KeyboardInterrupt.
+    """The rows, whose iterator raises Stopped once SIGINT or SIGTERM has come; a second one is a KeyboardInterrupt.
 
     For the main thread. Where a row is being waited for, as on standard input, it is raised at once.
     """
@@ -43,8 +47,9 @@ def stoppable(rows: Iterable[object]) -> Iterator[Iterator[object]]:
                 reading = False
             yield row
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield each()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -51,7 +51,7 @@ def add(
 def import_file(
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="CSV with a column phone_number, or JSONL. - is standard input."),
+        typer.Argument(metavar="FILE", help="A file as `leadlane import` takes it. - is standard input."),
     ],
     account: Account = "",
     campaign: Campaign = "",
@@ -63,16 +63,19 @@ def import_file(
 
     Exit code: 0 done, 1 done but for lines whose number is none, 2 wrong use, 3 could not reach what it needs.
     """
-    from leadlane.opt_outs import MOST, Reach
+    from leadlane.files import sources
+    from leadlane.files.columns import Dialer, Wishes
+    from leadlane.files.reading import read_leads
+    from leadlane.opt_outs import MOST, ONLY, Reach
     from leadlane.producer import Producer
     from leadlane.schemas.leads import Clean
     from leadlane.schemas.settings import load_settings
 
-    from .files import read_leads
-
     scope = _scope(account, campaign, everywhere)
     fleet, commands, taken, wrong = _fleet(), [], 0, 0
-    rows = Reach(Producer(load_settings()), **scope).rows(read_leads(file).rows)
+    reach = Reach(Producer(load_settings()), **scope)
+    leads = read_leads(sources.find(file, None), Wishes(), Dialer("an opt-out", ONLY, reach.region))
+    rows = reach.rows(leads.rows())
     while chunk := list(islice(rows, MOST)):
         good = [f"+{row.digits}" for row in chunk if isinstance(row, Clean)]
         for row in chunk:

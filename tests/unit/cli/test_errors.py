@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from leadlane.cli import imports
+from leadlane.cli import bringing
 from leadlane.cli.stopping import Stopped
 from leadlane.cli.watching import Lines
 from leadlane.ops.main import app
@@ -148,7 +148,7 @@ def test_an_import_that_stops_names_its_job_and_how_to_go_on(
     cause: Exception, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(typer.Exit) as ended:
-        imports._send(Target(cause), [], Lines(), file="leads.csv", json=True)  # type: ignore[arg-type]
+        bringing.send(Target(cause), [], Lines(), file="leads.csv", json=True)  # type: ignore[arg-type]
     out, err = capsys.readouterr()
     assert ended.value.exit_code == code
     assert said in err
@@ -158,7 +158,7 @@ def test_an_import_that_stops_names_its_job_and_how_to_go_on(
 
 def test_an_error_in_our_own_words_is_told_as_it_is() -> None:
     with pytest.raises(WrongUse, match="no good"):
-        imports._send(Target(WrongUse("no good")), [], Lines(), file="x", json=False)  # type: ignore[arg-type]
+        bringing.send(Target(WrongUse("no good")), [], Lines(), file="x", json=False)  # type: ignore[arg-type]
 
 
 def test_the_version_is_told(runner: CliRunner) -> None:

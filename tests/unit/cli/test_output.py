@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from leadlane.cli import output
-from leadlane.cli.jobs import _write, _written
+from leadlane.cli.jobs import _write
+from leadlane.files.writing import written
 from leadlane.schemas.errors import BadFile
 
 PROGRESS = {"leads": 10, "created": 6, "duplicate": 1, "invalid": 2, "dead": 1, "waiting": 0, "ended": True}
@@ -114,11 +115,11 @@ def test_a_report_runs_nothing_in_a_spreadsheet(cell: str, written: str) -> None
 def test_a_report_is_for_its_owner_alone() -> None:
     Path("there.csv").touch(mode=0o644)
     for name in ("there.csv", "new.csv"):
-        with _written(name) as file:
+        with written(name) as file:
             file.write("x")
         assert stat.S_IMODE(Path(name).stat().st_mode) == 0o600
 
 
 def test_a_report_that_cannot_be_written_is_one_line() -> None:
-    with pytest.raises(BadFile, match="cannot be written"), _written("no/such/folder.csv"):
+    with pytest.raises(BadFile, match="cannot be written"), written("no/such/folder.csv"):
         pass

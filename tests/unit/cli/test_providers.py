@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from leadlane.cli import imports
+from leadlane.cli import bringing
+from leadlane.files.columns import Wishes
 from leadlane.ops.main import app
 from leadlane.workers.providers import PROVIDERS
 from leadlane.workers.providers.contract import AGENT_WORDS, LOOK_WORDS, STATE_WORDS
@@ -73,9 +74,9 @@ def test_update_and_remove_bring_a_file_as_import_does(
     operation: str, runner: CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     brought: list[Any] = []
-    monkeypatch.setattr(imports, "_bring", lambda *words, **options: brought.append((words, options)))
+    monkeypatch.setattr(bringing, "bring", brought.append)
     file = str(tmp_path / "leads.csv")
     words = [operation, file, "-c", "acct/3", "--priority", "bulk", "--idempotency-key", "k", "--json"]
     assert runner.invoke(app, words).exit_code == 0
-    options = {"wait": False, "json": True, "priority": "bulk", "idempotency_key": "k"}
-    assert brought == [((operation, file, "acct/3"), options)]
+    options = {"json": True, "priority": "bulk", "idempotency_key": "k"}
+    assert brought == [bringing.Errand(operation, file, "acct/3", Wishes(), **options)]

@@ -6,10 +6,11 @@ import pytest
 from leadlane.cli.stopping import Stopped, stoppable
 
 
-def test_between_rows_the_row_in_hand_is_kept_and_the_next_is_not_read() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_between_rows_the_row_in_hand_is_kept_and_the_next_is_not_read(number: signal.Signals) -> None:
     with stoppable(iter("abc")) as rows:
         assert next(rows) == "a"
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         with pytest.raises(Stopped):
             next(rows)
 
@@ -35,8 +36,8 @@ def test_who_asks_twice_is_heard_at_once() -> None:
 
 
 def test_afterwards_ctrl_c_is_what_it_was() -> None:
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with stoppable(iter("abc")) as rows:
         assert list(rows) == ["a", "b", "c"]
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert signal.getsignal(signal.SIGINT) is before
+        assert signal.getsignal(signal.SIGINT) is not before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

@@ -1,0 +1,1 @@
+"""Leads as files of other people's systems have them."""
