@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from leadlane.schemas.errors import LeadlaneError
 
 from . import imports, output
+from .accounts import accounts
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
@@ -66,3 +67,4 @@ app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remov
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
+app.add_typer(accounts, name="account")

@@ -16,6 +16,7 @@
 --   P:timers           zset  called or held lane -> ms when its call is overdue, its turn over
 --   P:held:<account>:<op>     zset  lanes whose head may not go on while the operation is held
 --   P:accounts         zset  account -> ms when one of its lanes is due; one on hold is not in it
+--   P:holds            set   lanes on hold, by an operator or because their campaign takes no leads
 --   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit
 --   P:called:<account> zset  tickets called and not yet come;  P:calls:<queue> the same per queue, by call number
 --   P:flight:<account> set   lanes held by a turn
@@ -311,6 +312,16 @@ local function rescore(lane)
     redis.call('ZADD', due_key(acct, l.group), at, lane)
     rescore_account(acct)
   elseif l.acct and redis.call('ZREM', due_key(l.acct, l.group), lane) == 1 then rescore_account(l.acct) end
+end
+
+local function hold_lane(lane, reason)
+  if reason == '' then
+    redis.call('HDEL', lane_key(lane), 'hold')
+    redis.call('SREM', P .. ':holds', lane)
+  else
+    redis.call('HSET', lane_key(lane), 'hold', reason)
+    redis.call('SADD', P .. ':holds', lane)
+  end
 end
 
 local function set_idle(lane)
