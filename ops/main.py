@@ -35,6 +35,12 @@ def worker(
         bool,
         typer.Option("--control", help="Serve the queue control alone: stops never wait behind imports."),
     ] = False,
+    heartbeat: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Touch this file while it works: one that gets old says it does not."
+        ),
+    ] = None,
     loglevel: LogLevel = "INFO",
 ) -> None:
     """Run a worker until it is told to stop; it then ends its calls first."""
@@ -51,7 +57,9 @@ def worker(
     for account in settings.accounts.values():
         resolve_key(account)  # said here, by the key's path, rather than from within the worker
     chosen = ("control",) if control else QUEUES if queues is None else _known(queues, QUEUES)
-    workers.run(settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level)
+    workers.run(
+        settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level, heartbeat=heartbeat
+    )
 
 
 @app.command(rich_help_panel=FLEET, epilog="Example: leadlane beat")

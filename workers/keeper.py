@@ -47,13 +47,22 @@ class Turn:
 
 
 class Keeper:
-    """Renews the leases of all turns of this process every third of a lease."""
+    """Renews the leases of all turns of this process every third of a lease; then does ``after_each``."""
 
-    def __init__(self, lanes: Lanes, *, worker: str, slots: Mapping[str, int], lease_s: float) -> None:
+    def __init__(
+        self,
+        lanes: Lanes,
+        *,
+        worker: str,
+        slots: Mapping[str, int],
+        lease_s: float,
+        after_each: Callable[[], object] = lambda: None,
+    ) -> None:
         self.lanes = lanes
         self.worker = worker
         self.slots = slots
         self.lease_s = lease_s
+        self.after_each = after_each
         self._turns: dict[str, Turn] = {}
         self._left: deque[tuple[float, Mapping[str, Any]]] = deque()
         self._lock = threading.Lock()
@@ -140,6 +149,7 @@ class Keeper:
     def _run(self) -> None:
         while not self._stop.wait(self.lease_s / 3):
             self._guarded(self.beat)
+            self.after_each()
 
     def _guarded(self, act: Callable[[], object]) -> None:
         try:

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
 from leadlane.workers.providers import PROVIDERS
+from leadlane.workers.pulse import ROUND_S, Pulse
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,8 @@ class WorkerApp(Celery):
 
     leadlane: Settings
     engine: Engine
+    heartbeat: Path | None = None
+    """The file of its pulse, if it shall have one."""
 
 
 class LaneStep(bootsteps.StartStopStep):
@@ -54,6 +58,11 @@ class LaneStep(bootsteps.StartStopStep):
         app.engine, self.dispatcher = build_engine(
             app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
         )
+        if app.heartbeat:
+            pulse = Pulse(app.heartbeat, broker_answers=lambda: _answers(app))
+            # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
+            parent.timer.call_repeatedly(ROUND_S, pulse.came_round)
+            app.engine.keeper.after_each = pulse.beat
         revoking.install()
         self.stopping = stopping
         self.keeper = app.engine.keeper
@@ -165,6 +174,15 @@ def publisher(app: Celery) -> Callable[[Call], None]:
             log.warning("call not published, its lane repeats it", error=type(exc).__name__)
 
     return publish
+
+
+def _answers(app: Celery) -> bool:
+    """Whether the broker can be asked."""
+    try:
+        _depth(app, "turns")
+    except OUTAGES:
+        return False
+    return True
 
 
 def _depth(app: Celery, queue: str) -> int:
