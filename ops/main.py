@@ -148,6 +148,45 @@ def demo(
     raise typer.Exit(run(leads, file))
 
 
+@app.command(rich_help_panel=FLEET, epilog="Example: leadlane up --data /var/lib/leadlane")
+def up(
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Keeps the server's data and the logs between runs.")
+    ] = Path(".leadlane"),
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes, beside one for control.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight at once in each.")] = 20,
+    redis_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of its own server; 6379 if that is free.")
+    ] = None,
+    flower_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of Flower; 5555 if that is free.")
+    ] = None,
+    sandbox_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the sandbox; 8400 if that is free.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Say the addresses as one JSON document on stdout.")
+    ] = False,
+) -> None:
+    """Run a whole fleet on this machine until Ctrl-C: server, workers, beat, Flower; a sandbox if there is no account.
+
+    With LEADLANE_REDIS_URL or redis_url it uses that Redis, else a server of its own, which keeps its data.
+    """
+    from leadlane.ops.up import run
+
+    raise typer.Exit(
+        run(
+            data,
+            workers=workers,
+            concurrency=concurrency,
+            redis_port=redis_port,
+            flower_port=flower_port,
+            sandbox_port=sandbox_port,
+            as_json=json,
+        )
+    )
+
+
 def _reachable() -> Settings:
     """The settings, once their Redis has answered. Raises SettingsError, Unreachable."""
     from leadlane.reaching import reaching_redis

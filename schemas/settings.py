@@ -38,6 +38,7 @@ __all__ = [
     "Rate",
     "Settings",
     "load_settings",
+    "redis_is_given",
     "resolve_key",
     "resolve_reference",
     "without_password",
@@ -147,6 +148,12 @@ def _give_password(given: dict[str, Any], password: str) -> None:
         user, _, host = place.rpartition("@")
         if ":" not in user:
             given[key] = f"{scheme}://{user}:{quote(password, safe='')}@{host}{slash}{path}"
+
+
+def redis_is_given(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment or the settings file names a Redis, rather than leaving it to the default."""
+    environment = _Environment(os.environ if environ is None else environ)
+    return bool(environment.str("LEADLANE_REDIS_URL", "")) or "redis_url" in _read_file(None, environment)
 
 
 def resolve_key(account: Account, environ: Mapping[str, str] | None = None) -> str:
