@@ -30,10 +30,10 @@ HEADER_NAME: Final = re.compile(r"X-[A-Za-z0-9\-_.!~*+]+")
 """Names of context headers: https://developers.voiso.com/reference-link/addleads, Notes."""
 
 _MAX_PROBLEMS = 600  # characters
-_UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and half a character: no JSON reader takes them
+UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL, and half a character: no JSON reader takes them
 _UNSENDABLE_PROBLEM = "holds characters that cannot be sent; remove NUL and half characters"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -72,9 +72,15 @@ def clean(
 
     No row raises, whatever is in it; what ``rows`` itself raises goes through.
     """
+    from .quick import proven
+
     schema = LeadSchema(region=region, phone_check=phone_check)
+    quick = phone_check == "possible"  # ranges in use are libphonenumber's to know
     for index, row in enumerate(rows, start):
-        yield _checked(schema, index, row)
+        if quick and (lead := proven(row)) is not None:
+            yield Clean(index, lead["phone_number"][1:], lead)
+        else:
+            yield _checked(schema, index, row)
 
 
 def _checked(schema: LeadSchema, index: int, row: object) -> Clean | Invalid:
@@ -100,7 +106,7 @@ def _given_phone(row: Mapping[Any, Any]) -> str:
     given = row.get("phone_number")
     if isinstance(given, int) and not isinstance(given, bool) and given.bit_length() <= 64:
         given = str(given)
-    return _UNSENDABLE.sub("?", given.strip()[:40]) if isinstance(given, str) else ""
+    return UNSENDABLE.sub("?", given.strip()[:40]) if isinstance(given, str) else ""
 
 
 class Text(fields.Field[str]):
@@ -117,7 +123,7 @@ class Text(fields.Field[str]):
             raise ValidationError(f"is not text but {_kind(value)}; write it as text")
         if len(value) > MAX_TEXT:
             raise ValidationError(f"is too long; give at most {MAX_TEXT} characters")
-        if _UNSENDABLE.search(value):
+        if UNSENDABLE.search(value):
             raise ValidationError(_UNSENDABLE_PROBLEM)
         return value.strip()
 
@@ -127,7 +133,7 @@ class Email(Text):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        if not _EMAIL.fullmatch(text):
+        if not EMAIL.fullmatch(text):
             raise ValidationError("is not an e-mail address; write name@host, or leave it out")
         return text
 
@@ -204,7 +210,7 @@ class ContextHeaders(fields.Field[dict[str, str]]):
                 continue
             elif not isinstance(text, str):
                 wrong[name] = [f"is not text but {_kind(text)}; write it as text"]
-            elif _CONTROL.search(text):
+            elif CONTROL.search(text):
                 wrong[name] = ["holds line breaks or control characters; write one line of text"]
             else:
                 kept[name] = text
@@ -360,7 +366,7 @@ def _json_problem(value: object, depth: int) -> str | None:
     if isinstance(value, str):
         return (
             "holds characters that cannot be sent; remove NUL and half characters"
-            if _UNSENDABLE.search(value)
+            if UNSENDABLE.search(value)
             else None
         )
     if value is None or isinstance(value, bool):

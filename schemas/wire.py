@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from .outcomes import Outcome
 
 MAX_LEAD_ID: Final = 200  # characters; no dialer documents it
@@ -16,6 +18,20 @@ class Taken(NamedTuple):
 
     outcome: Outcome
     lead_id: str = ""
+
+
+def encoded(wire: Mapping[str, Any]) -> str:
+    """A wire lead as JSON on one line, as it lies in the payload and in the request body."""
+    return orjson.dumps(wire, default=_plain).decode()
+
+
+def _plain(value: object) -> object:
+    """What is a number or list by descent only, as of a table's library."""
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError(f"a lead holds {type(value).__name__}")
 
 
 def full_name(lead: Mapping[str, Any]) -> str:

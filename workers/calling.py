@@ -37,14 +37,16 @@ def publish(app: Celery, call: Call) -> None:
             headers = {**(signature.options.get("headers") or {}), **headers}
             signature.apply_async(queue=call.queue, headers=headers, add_to_parent=False)
             return
-        app.send_task(
-            TASK_OF[call.operation],
-            kwargs=safe_kwargs(call.account, call.campaign, call.ticket, call.job),
-            task_id=call.ticket,
-            queue=call.queue,
-            headers=headers,
-            add_to_parent=False,
-        )
+        _publish(app, call, headers)
+
+
+def _publish(app: Celery, call: Call, headers: dict[str, Any]) -> None:
+    """What `send_task` publishes, without its search for a route: the call names its queue."""
+    kwargs = safe_kwargs(call.account, call.campaign, call.ticket, call.job)
+    name = TASK_OF[call.operation]
+    message = app.amqp.as_task_v2(call.ticket, name, (), kwargs, root_id=call.ticket)
+    with app.producer_or_acquire() as producer:
+        app.amqp.send_task_message(producer, name, message, queue=call.queue, headers=headers)
 
 
 def safe_kwargs(account: str, campaign: str, ticket: str, job: str) -> dict[str, Any]:

@@ -120,8 +120,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_consumer": "leadlane.workers.redaction:SafeConsumer",
         # What can be seen
         "worker_send_task_events": True,  # Flower shows nothing otherwise
-        "task_send_sent_event": True,
-        "task_track_started": True,
+        "task_send_sent_event": False,  # a call is received a few ms after it was sent; Flower shows that
+        "task_track_started": False,  # one more write a task; the lane knows who holds it, events say it began
         "worker_hijack_root_logger": False,  # leadlane.workers.logs sets up logging, and only its own handler
         "worker_redirect_stdouts": False,  # a print is for people, not a warning in the log
         # Broker connection

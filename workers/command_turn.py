@@ -37,8 +37,7 @@ class CommandTurn(Conduct):
             try:
                 one = Aboard.of(row)
             except payloads.PayloadUnreadableError:
-                nothing = payloads.Batch(0, "", [], [])
-                moves.append(Move(Aboard(row, nothing, list(row.codes), None), "dead", "payload_lost"))
+                moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
                 continue
             if row.fields.get("lost") and one.codes[0] == TO_SEND:
                 one.codes[0] = LOST  # the worker that had it is gone; perhaps it had sent it

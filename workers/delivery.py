@@ -55,8 +55,7 @@ class Delivery(Conduct):
             try:
                 one = Aboard.of(row)
             except payloads.PayloadUnreadableError:
-                nothing = payloads.Batch(0, "", [], [])
-                moves.append(Move(Aboard(row, nothing, list(row.codes), None), "dead", "payload_lost"))
+                moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
                 continue
             one.adapt(row.fields["op"], operation)
             one.choose(most)

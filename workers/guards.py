@@ -29,6 +29,7 @@ class Guards(bootsteps.Step):
         refuse_foreign_pool(parent.pool_cls)
         guard_closed_channels()
         guard_unreadable_entries()
+        reuse_clients()
 
 
 def refuse_foreign_pool(pool: type) -> None:
@@ -89,6 +90,29 @@ def guard_unreadable_entries() -> None:
 
     guarded.guarded = True  # type: ignore[attr-defined]
     channel._brpop_read = guarded  # noqa: SLF001
+
+
+def reuse_clients() -> None:
+    """A channel keeps its client of Redis.
+
+    kombu 5.7.0 (kombu/transport/redis.py, Channel.conn_or_acquire) makes a new one for each command: with its
+    script registry and callbacks that costs more CPU than the command itself.
+    """
+    channel: Any = Channel
+    create = channel._create_client  # noqa: SLF001  as above
+    if getattr(create, "reused", False):
+        return
+
+    def reused(self: Any, asynchronous: bool = False) -> Any:
+        if asynchronous:
+            return create(self, asynchronous)
+        known = self.__dict__.get("_leadlane_client")
+        if known is None or known.connection_pool is not self.pool:
+            known = self.__dict__["_leadlane_client"] = create(self)
+        return known
+
+    reused.reused = True  # type: ignore[attr-defined]
+    channel._create_client = reused  # noqa: SLF001
 
 
 def hide_redbeat_url() -> None:

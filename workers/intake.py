@@ -7,12 +7,12 @@ is told with its index and never stops the others.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from leadlane.schemas.leads import Clean, Invalid, clean
+from leadlane.schemas.wire import encoded
 from leadlane.workers import payloads
 from leadlane.workers.accounts import Facts
 from leadlane.workers.lanes import Class, Ticket
@@ -125,8 +125,7 @@ class Intake:
         else:
             if self.operation_name != "remove":
                 self.uncarried.update(row.lead.keys() - self.operation.carries)
-            wire = json.dumps(self.operation.wire(row.lead), ensure_ascii=False, separators=(",", ":"))
-            draft.take(row.digits, wire)
+            draft.take(row.digits, encoded(self.operation.wire(row.lead)))
 
     def _opted_out(self, row: Clean) -> bool:
         """Whether the row, or one of the same number before it, says do_not_call."""

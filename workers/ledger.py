@@ -5,7 +5,7 @@ Pure functions over codes; Redis keeps what they return, and lets the first defi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, RECONCILED, TO_UPDATE, counts
@@ -42,6 +42,12 @@ class Aboard:
             row, payloads.unpack(row.payload), list(row.codes), Search.from_json(search) if search else None
         )
 
+    @classmethod
+    def without_payload(cls, row: Row) -> Aboard:
+        """The batch when its payload is gone: nothing can be sent, and what may have left stays known."""
+        codes = [ANSWER_LOST if code == NOT_SENT and "lost" in row.fields else code for code in row.codes]
+        return cls(row, payloads.Batch(0, "", [], []), codes, None)
+
     @property
     def pending(self) -> tuple[int, ...]:
         """Positions whose outcome is still to come."""
@@ -76,8 +82,11 @@ class Aboard:
         self.sent = tuple(p for p, code in enumerate(self.codes) if code == ANSWER_LOST)
         self.mark_lost(operation)
 
-    def settle(self, position: int, code: str) -> None:
-        """The answer gave this row a code; '' if it named it nowhere."""
+    def settle(self, position: int, code: str, *, twin: bool = False) -> None:
+        """The answer gave this row a code; '' if it named it nowhere.
+
+        ``twin`` says that another row has the number as created.
+        """
         before = self.codes[position]
         if not code:
             self.codes[position] = "?" if before == LEFT_OUT else LEFT_OUT
@@ -85,14 +94,14 @@ class Aboard:
                 self.why[str(position)] = MISSING_WORDS
         elif code == "d" and self.updates_duplicates:
             self.codes[position] = TO_UPDATE
-        elif code == "d" and before in (ANSWER_LOST, LEFT_OUT):
+        elif code == "d" and before in (ANSWER_LOST, LEFT_OUT) and not twin:
             self.codes[position] = RECONCILED  # it was our own lost attempt that stored it
         else:
             self.codes[position] = code
 
-    def reject(self, positions: Iterable[int], words: str) -> None:
-        """The dialer refused these rows for good."""
-        for p in positions:
+    def reject(self, refused: Mapping[int, str]) -> None:
+        """The dialer refused these rows for good, with these words."""
+        for p, words in refused.items():
             self.codes[p] = "r"
             self.why[str(p)] = words
 
@@ -139,6 +148,7 @@ def settle_all(
 
     A lead that the dialer does not know yet stays pending while we are ``patient``.
     """
+    reconciled: set[str] = set()
     for one in aboard:
         for p in one.sent:
             number = one.batch.numbers[p]
@@ -154,7 +164,9 @@ def settle_all(
             if carried.by_number[number] != (one, p) and code == "c":
                 code = "d"  # its twin was created
                 one.why.setdefault(str(p), TWIN_WORDS)
-            one.settle(p, code)
+            one.settle(p, code, twin=number in reconciled)
+            if one.codes[p] == RECONCILED:
+                reconciled.add(number)
 
 
 def result(

@@ -10,7 +10,8 @@ for both mean that the call as such is refused, and no lead is blamed.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 BUDGET = 40
 """Refused calls and halves together; what is left then is dead (``poison_budget``)."""
@@ -40,11 +41,10 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a refusal or a pass means: the search that goes on, leads found bad, or the end of it."""
+    """What a refusal or a pass means: the search that goes on, leads found bad with the dialer's words, or the end."""
 
     search: Search | None
-    rejected: tuple[int, ...] = ()
-    words: str = ""
+    rejected: Mapping[int, str] = field(default_factory=dict)
     dead: str = ""
 
 
@@ -69,7 +69,7 @@ def after_pass(search: Search, sent: tuple[int, ...]) -> Step:
         calls=search.calls + 1,
     )
     # If this was the witness for a lead refused alone, that lead is a bad one.
-    return Step(_next(after), search.suspected, search.words)
+    return Step(_next(after), dict.fromkeys(search.suspected, search.words))
 
 
 def after_refusal(search: Search | None, sent: tuple[int, ...], words: str) -> Step:
@@ -81,14 +81,16 @@ def after_refusal(search: Search | None, sent: tuple[int, ...], words: str) -> S
     calls = state.calls + 1
     if state.suspected and len(sent) == 1:
         if words == state.words:
-            return Step(None, dead="refused_alike", words=words)
-        return Step(_next(Search(pool=pool, passed=True, calls=calls)), (*state.suspected, *sent), words)
+            return Step(None, dead="refused_alike")
+        bad = dict.fromkeys(state.suspected, state.words) | dict.fromkeys(sent, words)
+        return Step(_next(Search(pool=pool, passed=True, calls=calls)), bad)
     if calls >= BUDGET:
-        return Step(None, dead="poison_budget", words=words)
+        return Step(None, dead="poison_budget")
     if len(sent) > 1:
         return Step(replace(state, suspects=sent, pool=pool, calls=calls, words=words))
     if state.passed or not pool:
-        return Step(_next(Search(pool=pool, passed=state.passed, calls=calls, words=words)), sent, words)
+        after = Search(pool=pool, passed=state.passed, calls=calls, words=words)
+        return Step(_next(after), dict.fromkeys(sent, words))
     middle = len(pool) // 2
     witness, rest = pool[middle : middle + 1], (*pool[:middle], *pool[middle + 1 :])
     return Step(Search(suspects=witness, pool=rest, suspected=sent, calls=calls, words=words))

@@ -205,7 +205,7 @@ def _accepted(
 
 def _after_pass(one: Aboard) -> Move:
     step = search.after_pass(one.search, one.sent) if one.search else search.Step(None)
-    one.reject(step.rejected, step.words)
+    one.reject(step.rejected)
     # Settling some of many is progress, no attempt that failed.
     moved = any(one.codes[p] not in PENDING for p in one.sent)
     return go_on(one, step.search, cost=0 if one.search or (moved and one.pending) else 1)
@@ -219,11 +219,10 @@ def _refused(
     one = aboard[0]
     named = provider.bad_leads(answer.body, len(carried.places))
     if named:
-        for index, problem in named.items():
-            one.reject([carried.places[index][1]], unquoted(problem, carried))
+        one.reject({carried.places[index][1]: unquoted(problem, carried) for index, problem in named.items()})
         return [go_on(one, one.search)]
     step = search.after_refusal(one.search, one.sent, words)
-    one.reject(step.rejected, step.words)
+    one.reject(step.rejected)
     if step.dead:
         return [Move(one, "dead", f"{step.dead}: {words}")]
     return [go_on(one, step.search)]
@@ -249,9 +248,15 @@ def go_on(one: Aboard, state: search.Search | None, *, cost: int = 0) -> Move:
 
 
 def again(one: Aboard, reason: str, *, dice: Callable[[], float], cost: int = 0, conflicts: int = 0) -> Move:
-    """Once more; an attempt that counts as failed waits with backoff first."""
+    """Once more; an attempt that counts as failed waits with backoff first.
+
+    Who travels alone goes on to do so until a call has shown that it may travel with others.
+    """
     wait = full_jitter(one.row.number("attempts"), dice=dice) if cost else 0.0
-    return Move(one, "again", reason, cost=cost, wait_s=wait, search=one.search, conflicts=conflicts)
+    solo = "solo" in one.row.fields
+    return Move(
+        one, "again", reason, cost=cost, wait_s=wait, solo=solo, search=one.search, conflicts=conflicts
+    )
 
 
 def document(

@@ -66,9 +66,9 @@ BUGGY, BUGGIER, SLOW = 66, 67, 1000
 WORKER = f"""
 from leadlane.ops.main import main
 from leadlane.tasks import leads
-from leadlane.workers import turn
+from leadlane.workers import delivery
 
-manifest, drafts = turn.manifest, leads.Intake.drafts
+manifest, drafts = delivery.manifest, leads.Intake.drafts
 
 def with_a_bug(aboard, operation):
     if aboard[0].row.fields["campaign"] == "{BUGGY}":
@@ -81,7 +81,7 @@ def with_another(self, rows):
         raise KeyError(*rows)
     return drafts(self, rows)
 
-turn.manifest, leads.Intake.drafts = with_a_bug, with_another
+delivery.manifest, leads.Intake.drafts = with_a_bug, with_another
 main()
 """
 

@@ -33,6 +33,7 @@ local function call_again(lane, l)
     return rescore(lane)
   end
   take_back_call(lane, l.ticket, t.acct, l.group)
+  if redis.call('HGET', ticket_key(l.ticket), 'state') ~= 'waiting' then return end      -- its own time was over
   if redis.call('HINCRBY', ticket_key(l.ticket), 'vain', 1) >= IN_VAIN then
     redis.call('ZREM', P .. ':wait:' .. lane, l.ticket)
     set_dead(l.ticket, t.job, num(t.n), 'did_not_come')
@@ -91,9 +92,11 @@ while served and #calls < most and steps < 4 * most do
   end
 end
 
--- A due time beyond the longest legal wait means that the clock went back. One account a run, any one: no scan.
+-- A due time beyond the longest legal wait means that the clock went back. One account a run, another every half
+-- second: no scan.
 pull_in_last(P .. ':timers')
-for _, acct in ipairs(redis.call('ZRANDMEMBER', P .. ':accounts', 1)) do
+local which = math.floor(now / 500) % math.max(redis.call('ZCARD', P .. ':accounts'), 1)
+for _, acct in ipairs(redis.call('ZRANGE', P .. ':accounts', which, which)) do
   pull_in_last(due_key(acct, 'control'))
   pull_in_last(due_key(acct, 'leads'))
   local a = get(acct_key(acct), 'cool', 'cooled')

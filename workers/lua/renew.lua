@@ -21,6 +21,7 @@ for _, turn in ipairs(cjson.decode(ARGV[2])) do
         redis.call('ZREM', P .. ':wait:' .. turn.lane, id)
         redis.call('RPUSH', P .. ':aboard:' .. turn.lane, id)
         redis.call('HSET', ticket_key(id), 'state', i == 1 and 'holding' or 'riding', 'token', turn.token, 'open', turn.token)
+        redis.call('HDEL', ticket_key(id), 'not_before', 'vain')
       end
     end
     belong(turn.lane, get(lane_key(turn.lane), 'acct', 'group'), turn.acct)

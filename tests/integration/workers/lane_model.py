@@ -1,18 +1,18 @@
 """A world around real lanes: producers, a broker that loses and doubles, workers that die and freeze, clocks that jump.
 
 Each act runs the scripts as the product does and holds what they did against the design's rules (3.2 to 3.5),
-which are written here a second time, as what may be seen from outside. Times are ms of the *true* time: that of the
-lanes (Redis' and ``offset``) less what the clocks of failed-over servers have jumped (``skew``).
+which are written here a second time, as what may be seen from outside. Time stands still but for ``pass_time``: the
+scripts take it from P:clock instead of Redis, so that a life can be lived again to the ms. Times here are ms of the
+*true* time: that of the lanes less what the clocks of failed-over servers have jumped (``skew``).
 """
 
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
@@ -22,13 +22,12 @@ from leadlane.workers.accounts import gcra
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.lanes import CLASSES, Call, Entry, Lanes, Row, Ticket
 from tests.integration.workers.lane_snapshot import ABOARD, ENDED, FINAL, PENDING, Snapshot, is_sound
+from tests.still_clock import BEGINNING_MS, on_a_still_clock
 
 GAP, LEASE, TIMEOUT, LOST, TURN, BEGIN = 2_000, 5_000, 6_000, 8_000, 10_000, 1_000
 SLOTS, ROOM, RETENTION, REMEMBER = 2, 6, 3_600_000_000, 60_000
-BLUR = 200
-"""Ms within which the model leaves open on which side of a moment a script ran."""
 LANES = ("leads/voiso/x/1", "leads/voiso/x/2", "leads/voiso/y/1")
-RATES = {"metered": (Rate(3, 1.0), Rate(12, 10.0)), "capped": (), "plain": ()}
+RATES = {"metered": (Rate(2, 1.0), Rate(6, 10.0)), "capped": (), "plain": ()}
 CAPS = {"metered": 0, "capped": 1, "plain": 0}
 MOVES = {
     "new": {"waiting", "called", "done"},
@@ -109,12 +108,8 @@ class Message:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a server knew at a moment."""
-
-    keys: Mapping[bytes, tuple[bytes, int]]
-    batches: Mapping[str, Batch]
+Memory = Mapping[bytes, tuple[bytes, int]]
+"""All keys that a server had at a moment: their dump, ms to live (0: for ever)."""
 
 
 class World:
@@ -123,7 +118,7 @@ class World:
     def __init__(self, client: Redis) -> None:
         client.flushall()
         self.client = client
-        self.lanes = Lanes(client, "P")
+        self.lanes = on_a_still_clock(Lanes(client, "P"))
         self.offset = self.skew = self.quiet_until = self.servers = 0
         self.seen = Snapshot({})
         self.batches: dict[str, Batch] = {}
@@ -145,7 +140,7 @@ class World:
             finish=self._finish,
             queue_is_empty=lambda _queue: not self.queue,
         )
-        client.hset("P:clock", mapping={"lost": LOST + GAP, "retention": RETENTION, "offset": 0})
+        client.hset("P:clock", mapping={"lost": LOST + GAP, "retention": RETENTION})
         for account, rates in RATES.items():
             client.hset(f"P:acct:{account}", mapping={"gcra": gcra(rates), "flight": CAPS[account]})
         self._boot()
@@ -159,7 +154,7 @@ class World:
     # Time ------------------------------------------------------------------------------------------
 
     def now(self) -> int:
-        return int(time.time() * 1000) + self.offset - self.skew
+        return BEGINNING_MS + self.offset - self.skew
 
     def pass_time(self, ms: int) -> None:
         """Time passes: keepers beat, calls that get no answer are given up."""
@@ -234,14 +229,12 @@ class World:
             assert answer == "done"
         elif was not in ABOARD:
             assert answer == "cancelled"
-        elif lease_holds is not None:
+        else:
             assert answer == ("flagged" if lease_holds else "cancelled")
         assert answer == "flagged" or self.seen.state(name) == "done"
 
-    def _lease_holds(self, lane: str) -> bool | None:
-        """Whether the lease of a lane's turn holds; None if that is too close to say."""
-        left = self.seen.number("lease", "lane", lane) - self.skew - self.now()
-        return None if abs(left) < BLUR else left > 0
+    def _lease_holds(self, lane: str) -> bool:
+        return self.seen.number("lease", "lane", lane) - self.skew > self.now()
 
     def seal(self, job: str) -> None:
         self.sealed.add(job)
@@ -263,10 +256,17 @@ class World:
         self.queue.append(Message(call.ticket, call.number))
 
     def lose_message(self, index: int) -> None:
-        self.queue.pop(index % len(self.queue))
+        if self.has_messages():
+            self.queue.pop(index % len(self.queue))
 
     def double_message(self, index: int) -> None:
-        self.queue.append(self.queue[index % len(self.queue)])
+        if self.has_messages():
+            self.queue.append(self.queue[index % len(self.queue)])
+
+    def has_messages(self) -> bool:
+        if not self.queue:
+            self.dispatch()
+        return bool(self.queue)
 
     @contextmanager
     def _calls(self) -> Iterator[None]:
@@ -286,8 +286,6 @@ class World:
         """Order: by class inside an epoch, every tenth turn for bulk; what has expired is passed over."""
         lane = self.batches[name].lane
         waiting = [self.batches[other] for other in self.seen.of_lane(lane, "waiting", "called") | {name}]
-        if any(self._expires_now(batch) for batch in waiting):
-            return
         rest = [batch for batch in waiting if not self._expired(batch)]
         head = min(rest, key=lambda batch: batch.place)
         bulk = [batch for batch in rest if batch.place[:2] == (head.place[0], 2)]
@@ -298,21 +296,15 @@ class World:
     def _expired(self, batch: Batch) -> bool:
         return batch.expires is not None and batch.expires <= self.now()
 
-    def _expires_now(self, batch: Batch) -> bool:
-        return batch.expires is not None and abs(batch.expires - self.now()) < BLUR
-
-    def _blurred(self, batch: Batch) -> bool:
-        return self._expires_now(batch) or batch.foggy or abs(batch.not_before - self.now()) < BLUR
-
     # Worker processes ------------------------------------------------------------------------------
 
     def start_worker(self) -> None:
         self.workers.append(f"w{next(self.names)}")
         self.beat()
 
-    def kill_worker(self, index: int) -> None:
+    def kill_worker(self, worker: str) -> None:
         """A process dies with all its turns; their calls may still run at the dialer."""
-        worker = self.workers.pop(index % len(self.workers))
+        self.workers.remove(worker)
         self.runs = [run for run in self.runs if run.worker != worker]
         self.remembered = [one for one in self.remembered if one[1] != worker]
 
@@ -329,12 +321,14 @@ class World:
         for worker in self.workers:
             self.lanes.alive(worker, for_ms=LEASE, slots={"turns": SLOTS, "control": 1})
         self._renew([run for run in self.runs if not run.frozen])
-        if self.replays_due:
-            self.replays_due = False
+        replays, self.replays_due = self.replays_due, False
+        if replays:
             for at, _, document in self.remembered:
                 if at > self.now() - REMEMBER:
+                    for move in document["tickets"]:
+                        self.batches[move["id"]].foggy = True
                     self.lanes.leave({**document, "rest_ms": 0, "may_call": False, "replay": True})
-        self.look()
+        self.look(left=replays)
 
     def _renew(self, runs: Sequence[Run]) -> None:
         if not runs:
@@ -362,10 +356,21 @@ class World:
 
     # Turns -----------------------------------------------------------------------------------------
 
+    def a_run(self, index: int) -> Run | None:
+        """One of the turns; if there is none, what must happen for one does."""
+        for _ in range(4):
+            if self.runs:
+                return self.runs[index % len(self.runs)]
+            if not self.workers:
+                self.start_worker()
+            if not self.deliver(0):
+                self.pass_to_next_moment()
+        return None
+
     def deliver(self, index: int, *, begin: bool = True, lost_reply: bool = False) -> Run | None:
         """A worker with a free slot takes a message and enters; the turn, if it is granted."""
         worker = self.free_worker()
-        if worker is None:
+        if worker is None or not self.has_messages():
             return None
         message = self.queue.pop(index % len(self.queue))
         batch, before = self.batches[message.ticket], self.seen
@@ -404,17 +409,17 @@ class World:
         account, lane = self.seen.hash("acct", batch.account), self.seen.hash("lane", batch.lane)
         free = not CAPS[batch.account] or not self.seen.members("flight", batch.account)
         held = {"hold", f"hold:{batch.op}", "probe"} & account.keys() or "hold" in lane
-        cools = float(account.get("cool", 0)) > self.now() + self.skew - BLUR
+        cools = float(account.get("cool", 0)) - self.skew > self.now()
         quiet = self._quiet()
-        late = self._blurred(batch) or self._expired(batch)
+        late = self._expired(batch)
         called = self.seen.state(batch.id) == "called"
         return called and free and not (held or cools or quiet or late or RATES[batch.account])
 
     def _aboard_with(self, holder: Batch) -> list[str] | None:
-        """Who must be aboard if this ticket is granted its turn now; None if that is too close to say."""
+        """Who must be aboard if this ticket is granted its turn now; None if a jump of the clock leaves that open."""
         names = self.seen.of_lane(holder.lane, "waiting", "called") - {holder.id}
         waiting = sorted((self.batches[name] for name in names), key=lambda batch: batch.place)
-        if any(map(self._blurred, waiting)):
+        if any(batch.foggy for batch in waiting):
             return None
         aboard, room = [holder.id], ROOM - holder.size
         for batch in waiting:
@@ -586,23 +591,23 @@ class World:
         self.lanes.finished(names)
 
     def _is_overlooked(self, lane: str) -> bool:
-        """Whether its head is due and would be granted; a rate, a tenth turn and what is too close are left open."""
+        """Whether its head is due and would be granted; rates, tenth turns and jumps of the clock are left open."""
         fields, names = self.seen.hash("lane", lane), self.seen.of_lane(lane, "waiting")
         waiting = [self.batches[name] for name in names]
         tenth = int(fields.get("turns", 0)) % 10 == 9
-        if fields.get("state") != "idle" or not waiting or tenth or any(map(self._blurred, waiting)):
+        if fields.get("state") != "idle" or not waiting or tenth or any(batch.foggy for batch in waiting):
             return False
         head = min(waiting, key=lambda batch: batch.place)
         account = self.seen.hash("acct", head.account)
         held = {"hold", f"hold:{head.op}", "probe"} & account.keys() or "hold" in fields
-        cools = float(account.get("cool", 0)) > self.now() + self.skew - BLUR
-        later = max(float(fields.get("next", 0)) - self.skew, head.not_before) > self.now() - BLUR
+        cools = float(account.get("cool", 0)) - self.skew > self.now()
+        later = max(float(fields.get("next", 0)) - self.skew, head.not_before) > self.now()
         quiet = self._quiet()
         slots = len(self.seen.called) < self.seen.number("sum", "slots", "turns")
         return slots and not (held or cools or later or quiet or RATES[head.account] or CAPS[head.account])
 
     def _quiet(self) -> bool:
-        return self.now() + self.skew < self.seen.number("quiet", "clock") + BLUR
+        return self.now() + self.skew < self.seen.number("quiet", "clock")
 
     def _boot(self) -> None:
         self.servers += 1
@@ -625,7 +630,7 @@ class World:
                 batch.expires -= jump
             if jump > 0:  # what was to wait by the old clock may be over by the new one
                 batch.not_before -= jump
-            batch.foggy = jump < 0
+            batch.foggy |= jump < 0
         if jump > 0:
             self.cool_until = Counter({name: at - jump for name, at in self.cool_until.items() if at})
         self.replays_due = True
@@ -634,30 +639,21 @@ class World:
             self.beat()
 
     def remember(self) -> Memory:
-        """All that the server knows now, and what the world must forget with it."""
+        """All that the server knows now."""
         keys: list[bytes] = self.client.keys("*")
         with self.client.pipeline() as pipe:
             for key in keys:
                 pipe.dump(key)
                 pipe.pttl(key)
             found = pipe.execute()
-        stored = {key: (found[2 * i], max(found[2 * i + 1], 0)) for i, key in enumerate(keys)}
-        return Memory(stored, {name: replace(batch) for name, batch in self.batches.items()})
+        return {key: (found[2 * i], max(found[2 * i + 1], 0)) for i, key in enumerate(keys)}
 
     def _restore(self, memory: Memory) -> None:
         with self.client.pipeline() as pipe:
             pipe.flushdb()
-            for key, (value, ttl) in memory.keys.items():
+            for key, (value, ttl) in memory.items():
                 pipe.restore(key, ttl, value)
             pipe.execute()
-        for name, then in memory.batches.items():
-            batch = self.batches[name]
-            batch.place, batch.op, batch.alone, batch.not_before = (
-                then.place,
-                then.op,
-                then.alone,
-                then.not_before,
-            )
 
     # What must hold at any moment ------------------------------------------------------------------
 
@@ -729,6 +725,7 @@ class World:
         assert not stuck, stuck
         assert not self.seen.finish
         for name, batch in self.batches.items():
+            assert name in self.seen.tickets, name
             assert batch.has_result, f"nobody wrote the result of {name}"
         for job in {batch.job for batch in self.batches.values()}:
             self.seal(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,6 +83,20 @@ class Snapshot:
     def codes(self) -> dict[str, str]:
         """Outcome codes of each ticket."""
         return {name: self._value(("out", name)) or "." * int(t["n"]) for name, t in self.tickets.items()}
+
+    @cached_property
+    def _sets(self) -> dict[tuple[str, str], list[str]]:
+        found = defaultdict(list)
+        for key, (kind, _, value) in self.keys.items():
+            what, _, name = key.removeprefix("P:").partition(":")
+            if what in ("due", "flight", "held"):
+                for lane in value[::2] if kind == "zset" else value:
+                    found[what, lane].append(name)
+        return found
+
+    def sets_of(self, what: str, lane: str) -> list[str]:
+        """Names of the sets of that kind in which a lane stands: account, account:group or account:operation."""
+        return self._sets.get((what, lane), [])
 
     @cached_property
     def finish(self) -> set[str]:
@@ -164,20 +179,10 @@ def _lane_is_where_its_state_says(now: Snapshot, lane: str) -> str | None:
     assert called == {name for name in now.called if now.tickets[name]["lane"] == lane}
     assert len(called) == (state == "called")
     assert state == "held" or not aboard
-    due = [
-        key.split(":")[2]
-        for key in now.keys
-        if key.startswith("P:due:") and lane in now.scores(*key.split(":")[1:])
-    ]
-    flying = [
-        key for key in now.keys if key.startswith("P:flight:") and lane in now.members(*key.split(":")[1:])
-    ]
-    held = [
-        key for key in now.keys if key.startswith("P:held:") and lane in now.scores(*key.split(":", 3)[1:])
-    ]
+    due, flying, held = (now.sets_of(kind, lane) for kind in ("due", "flight", "held"))
     assert len(flying) == (state == "held")
     assert (lane in now.scores("timers")) == (state != "idle")
     assert len(due) + (state != "idle") <= 1, "a lane has one next moment"
     if state == "idle" and waits and "hold" not in fields:
         assert due or held, f"{lane} has work and no next moment"
-    return due[0] if due else None
+    return due[0].split(":")[0] if due else None
