@@ -11,6 +11,7 @@ from leadlane.schemas.errors import LeadlaneError
 
 from . import imports, output
 from .accounts import accounts
+from .init import init
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
@@ -42,7 +43,6 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Leads into hosted dialers, under every rule of the dialer's API.",
     epilog="Example: leadlane import leads.csv --campaign voiso-emea/3 --wait",
@@ -61,6 +61,9 @@ def leadlane(
     """
 
 
+app.command(
+    "init", epilog="Example: leadlane init --provider voiso --base-url emea --key-env VOISO_EMEA_KEY"
+)(init)
 app.command("import", epilog=f"Example: {imports.EXAMPLE}")(imports.import_file)
 app.command("update", epilog=f"Example: {imports.UPDATE_EXAMPLE}")(imports.update_file)
 app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remove_file)

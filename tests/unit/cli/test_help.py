@@ -35,6 +35,8 @@ def test_the_first_commands_are_there() -> None:
         "job-watch",
         "job-report",
         "lane-list",
+        "init",
+        "up",
         "lane-show",
         "lane-hold",
         "lane-release",
