@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,6 +186,32 @@ def up(
             as_json=json,
         )
     )
+
+
+@app.command(rich_help_panel=FLEET, epilog="Example: leadlane doctor --json")
+def doctor(
+    calls: Annotated[
+        bool, typer.Option("--calls/--no-calls", help="Whether each account's key is tried with one GET.")
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Look for what is wrong and name the remedy: settings, Redis, workers, queues, accounts, keys, clocks.
+
+    Ends with 0 if all is well, 1 with findings, 3 if something could not be reached.
+    """
+    from leadlane.ops.doctor import examine, exit_code
+
+    checks = list(examine(calls=calls))
+    code = exit_code(checks)
+    if json:
+        output.document({"ok": code == 0, "checks": [dataclasses.asdict(check) for check in checks]})
+    else:
+        marks = {"ok": "ok", "note": "note", "finding": "WRONG", "unreachable": "AWAY"}
+        output.table(
+            ("what", "", "found", "remedy"),
+            [(check.check, marks[check.level], check.found, check.remedy) for check in checks],
+        )
+    raise typer.Exit(code)
 
 
 def _reachable() -> Settings:

@@ -37,6 +37,7 @@ def test_the_first_commands_are_there() -> None:
         "lane-list",
         "init",
         "up",
+        "doctor",
         "lane-show",
         "lane-hold",
         "lane-release",
