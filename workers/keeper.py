@@ -37,6 +37,7 @@ class Turn:
     lost_call_s: float
     lease_until: float
     call_began: float
+    seq: str = ""
     begun: bool = False
     begin_by: float = 0.0
     lost: bool = False
@@ -47,22 +48,13 @@ class Turn:
 
 
 class Keeper:
-    """Renews the leases of all turns of this process every third of a lease; then does ``after_each``."""
+    """Renews the leases of all turns of this process every third of a lease."""
 
-    def __init__(
-        self,
-        lanes: Lanes,
-        *,
-        worker: str,
-        slots: Mapping[str, int],
-        lease_s: float,
-        after_each: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, lanes: Lanes, *, worker: str, slots: Mapping[str, int], lease_s: float) -> None:
         self.lanes = lanes
         self.worker = worker
         self.slots = slots
         self.lease_s = lease_s
-        self.after_each = after_each
         self._turns: dict[str, Turn] = {}
         self._left: deque[tuple[float, Mapping[str, Any]]] = deque()
         self._lock = threading.Lock()
@@ -74,6 +66,11 @@ class Keeper:
         """Begin to keep."""
         self.beat()
         self._thread.start()
+
+    @property
+    def lives(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
 
     def goodbye(self) -> None:
         """No more calls shall come to this process; turns that run are still kept."""
@@ -149,7 +146,6 @@ class Keeper:
     def _run(self) -> None:
         while not self._stop.wait(self.lease_s / 3):
             self._guarded(self.beat)
-            self.after_each()
 
     def _guarded(self, act: Callable[[], object]) -> None:
         try:
@@ -160,7 +156,8 @@ class Keeper:
 
 def _document(turn: Turn, now: float) -> dict[str, Any]:
     began = turn.call_began if turn.begun else now + BEGIN_S
-    return {
+    command = {"seq": turn.seq} if turn.seq else {}
+    return command | {
         "lane": turn.lane,
         "token": turn.token,
         "acct": turn.account,

@@ -26,7 +26,7 @@ from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
 from leadlane.workers.providers import PROVIDERS
-from leadlane.workers.pulse import ROUND_S, Pulse
+from leadlane.workers.pulse import ROUND_S, Pulse, answers
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -58,16 +58,19 @@ class LaneStep(bootsteps.StartStopStep):
         app.engine, self.dispatcher = build_engine(
             app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
         )
-        if app.heartbeat:
-            pulse = Pulse(app.heartbeat, broker_answers=lambda: _answers(app))
-            # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
-            parent.timer.call_repeatedly(ROUND_S, pulse.came_round)
-            app.engine.keeper.after_each = pulse.beat
         revoking.install()
         self.stopping = stopping
         self.keeper = app.engine.keeper
         self.keeper.start()
         self.dispatcher.start()
+        if app.heartbeat:
+            keeper, broker_url = self.keeper, app.leadlane.broker_url
+            pulse = Pulse(
+                app.heartbeat, keeps=lambda: keeper.lives, broker_answers=lambda: answers(broker_url)
+            )
+            # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
+            parent.timer.call_repeatedly(ROUND_S, pulse.came_round)
+            pulse.start()
         signals.worker_shutdown.connect(self._gone, sender=parent)
 
     def close(self, parent: Any) -> None:  # noqa: ARG002
@@ -174,15 +177,6 @@ def publisher(app: Celery) -> Callable[[Call], None]:
             log.warning("call not published, its lane repeats it", error=type(exc).__name__)
 
     return publish
-
-
-def _answers(app: Celery) -> bool:
-    """Whether the broker can be asked."""
-    try:
-        _depth(app, "turns")
-    except OUTAGES:
-        return False
-    return True
 
 
 def _depth(app: Celery, queue: str) -> int:

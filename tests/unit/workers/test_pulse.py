@@ -9,9 +9,14 @@ class World:
     """A clock, a broker and a pulse; `touched` says whether a beat touched the file."""
 
     def __init__(self, folder: Path) -> None:
-        self.now, self.broker_answers = 0.0, True
+        self.now, self.broker_answers, self.keeper_lives = 0.0, True, True
         self.file = folder / "pulse"
-        self.pulse = Pulse(self.file, broker_answers=lambda: self.broker_answers, clock=lambda: self.now)
+        self.pulse = Pulse(
+            self.file,
+            keeps=lambda: self.keeper_lives,
+            broker_answers=lambda: self.broker_answers,
+            clock=lambda: self.now,
+        )
 
     def touched(self) -> bool:
         self.file.unlink(missing_ok=True)
@@ -48,5 +53,10 @@ def test_a_broker_that_is_away_is_no_reason_to_restart_the_fleet(world: World) -
     assert not world.touched()
 
 
+def test_a_worker_that_renews_no_leases_is_not_well(world: World) -> None:
+    world.keeper_lives = False
+    assert not world.touched()
+
+
 def test_a_file_that_cannot_be_touched_ends_nothing(tmp_path: Path) -> None:
-    Pulse(tmp_path / "nowhere" / "pulse", broker_answers=lambda: True).beat()
+    Pulse(tmp_path / "nowhere" / "pulse", keeps=lambda: True, broker_answers=lambda: True).beat()
