@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from leadlane.schemas.errors import (
         BadCampaign,
         DeadLetter,
+        DialerFailed,
         ImportInterrupted,
         LeadlaneError,
         SettingsError,
@@ -33,6 +34,7 @@ __all__ = [
     "Campaign",
     "Command",
     "DeadLetter",
+    "DialerFailed",
     "Fleet",
     "ImportInterrupted",
     "Job",

@@ -8,6 +8,7 @@ from leadlane.job import waited, waited_async
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.errors import UnknownJob
 from leadlane.workers.blocking import blocked_by
+from leadlane.workers.jobs import counts_of
 
 if TYPE_CHECKING:
     from leadlane.workers.jobs import Jobs
@@ -29,8 +30,8 @@ class Command:
         ``asked`` is what was asked for (``stop``); ``outcome`` is ``waiting``, ``dead``, or its fate: ``reached``,
         ``accepted`` (the dialer brings it about by itself), ``superseded`` (a newer command came), ``rejected``,
         ``cancelled``, ``expired``, ``failed``, ``uncertain``. ``state`` is the state of the campaign as the dialer
-        said at the end (``stopped``), ``reason`` says why, ``ended`` whether it is over, ``blocked_by`` why nothing
-        moves.
+        said at the end (``stopped``), ``members`` (after words about agents) how many it then has. ``reason`` says
+        why, ``ended`` whether it is over, ``blocked_by`` why nothing moves.
 
         Raises UnknownJob, Unreachable.
         """
@@ -43,10 +44,18 @@ class Command:
         ended = fields["state"] in ("done", "dead")
         blocked = None
         if fields["state"] == "kept":
-            blocked = f"it waits for job {fields['after']}"
+            blocked = self._awaited(fields["after"])
         elif not ended:
             blocked = blocked_by(self._jobs.lanes, fields)
         return {**self._jobs.fate(self.id, fields), "ended": ended, "blocked_by": blocked}
+
+    def _awaited(self, job: str) -> str:
+        fields = self._jobs.look(job)
+        if "sealed" not in fields:
+            return f"it waits for job {job}, which is open: its producer may send more"
+        why = blocked_by(self._jobs.lanes, fields)
+        waiting = counts_of(fields)["waiting"]
+        return f"it waits for job {job}, of which {waiting} leads wait" + (f": {why}" if why else "")
 
     def wait(self, timeout: float | None = None) -> dict[str, Any]:
         """Its progress at the end, with the state reached; ``timeout`` in seconds.

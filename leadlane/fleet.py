@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from leadlane.command import Command
 from leadlane.job import Job
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.addresses import CampaignAddress
-from leadlane.schemas.commands import load_lead_command
+from leadlane.schemas.commands import load_agents_command, load_lead_command
 from leadlane.schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from leadlane.opt_outs import Reach
     from leadlane.producer import Producer
     from leadlane.workers.accounts import Facts
+    from leadlane.workers.lanes import Ticket
 
 Priority = Literal["urgent", "normal", "bulk"]
 
@@ -45,11 +47,62 @@ class Fleet:
         facts = reaching_redis(lambda: self._producer.facts(parsed.account))
         return Campaign(self._producer, facts, replace(parsed, campaign=canonical(facts, parsed)))
 
+    def campaigns(self, account: str, *, timeout: float = 30.0) -> list[dict[str, str]]:
+        """The campaigns of an account as its dialer lists them now: dicts of ``id``, ``name``, ``status``.
+
+        Asked by a worker; ``timeout`` in seconds. Raises UnknownAccount, UnsupportedOperation, DialerFailed;
+        TimeoutError, which says what blocks; Unreachable.
+        """
+        facts = reaching_redis(lambda: self._producer.facts(account))
+        found: list[dict[str, str]] = self._producer.ask(
+            facts, "campaigns", {"account": account}, timeout=timeout
+        )
+        return found
+
     def job(self, id: str) -> Job:  # noqa: A002  the contract's word
         """A job by its id; raises UnknownJob if there is none."""
         job = Job(self._producer.jobs, id)
         job.progress()
         return job
+
+    def suppress(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+        """Have nobody call these numbers any more: in a campaign (``ACCOUNT/ID``), at an account, or everywhere.
+
+        From the moment of the call nothing leaves for that scope until it is so. ``wait`` tells ``numbers``,
+        ``new`` ones, ``campaigns_told`` and ``campaigns_not_told``, whose dialer has no way.
+
+        Raises WrongUse at a number that is none, UnknownAccount, BadCampaign, Unreachable; then nothing is stored.
+        """
+        from leadlane.workers.optouts import suppress
+
+        reach = self._reach(account, campaign)
+        return self._opt_out(suppress(reach.scope, reach.digits(numbers)))
+
+    def unsuppress(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+        """Take back opt-outs of exactly this scope. ``wait`` tells how many were ``removed``; errors as above."""
+        from leadlane.workers.optouts import unsuppress
+
+        reach = self._reach(account, campaign)
+        return self._opt_out(unsuppress(reach.scope, reach.digits(numbers)))
+
+    def suppressed(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+        """Ask which of these numbers nobody may call there, by an opt-out of that scope or of a wider one.
+
+        Without a scope: by any opt-out. ``wait`` tells their places in ``suppressed``, and per scope in ``scopes``;
+        errors as above.
+        """
+        from leadlane.workers.optouts import lookup
+
+        reach = self._reach(account, campaign)
+        return self._opt_out(lookup(reach.scope, reach.digits(numbers)))
+
+    def _reach(self, account: str, campaign: str) -> Reach:
+        from leadlane.opt_outs import Reach
+
+        return Reach(self._producer, account, campaign)
+
+    def _opt_out(self, ticket: Ticket) -> Command:
+        return Command(self._producer.jobs, self._producer.enter(ticket))
 
     def close(self) -> None:
         """Give back the connections."""
@@ -57,7 +110,7 @@ class Fleet:
 
 
 class Campaign:
-    """One campaign of an account. Nothing here waits for the dialer."""
+    """One campaign of an account. Nothing here waits for the dialer but ``status`` and ``agents``."""
 
     def __init__(self, producer: Producer, facts: Facts, address: CampaignAddress) -> None:
         self._producer = producer
@@ -144,6 +197,48 @@ class Campaign:
     def stop(self) -> Command:
         """Want the campaign stopped. No older start, however late it comes, undoes it. As for start."""
         return self._command("stop")
+
+    def add_agents(self, user_ids: Iterable[int | str]) -> Command:
+        """Want these agents on the campaign; who is there already stays.
+
+        Words about agents that wait together leave as one: the last word about an agent wins, and only the
+        difference to who is there is sent. Raises UnsupportedOperation; WrongUse, naming the id that the dialer
+        cannot have; Unreachable.
+        """
+        return self._agents_command("add_agents", user_ids)
+
+    def remove_agents(self, user_ids: Iterable[int | str]) -> Command:
+        """Want these agents off the campaign. As for add_agents."""
+        return self._agents_command("remove_agents", user_ids)
+
+    def sync_agents(self, user_ids: Iterable[int | str]) -> Command:
+        """Want exactly these agents on the campaign, nobody else. As for add_agents."""
+        return self._agents_command("sync_agents", user_ids)
+
+    def status(self, *, timeout: float = 30.0) -> dict[str, str]:
+        """What the dialer says of the campaign now: ``campaign``, ``name``, ``status``, ``phase``.
+
+        ``status`` is its own word; ``phase`` is ``started``, ``paused``, ``stopped``, ``changing`` or ``other``.
+        Asked by a worker; ``timeout`` in seconds. Raises UnsupportedOperation; BadCampaign if the dialer has no
+        such campaign; DialerFailed; TimeoutError, which says what blocks; Unreachable.
+        """
+        found: dict[str, str] = self._ask("status", timeout)
+        return found
+
+    def agents(self, *, timeout: float = 30.0) -> list[dict[str, str]]:
+        """Who is on the campaign now: dicts of ``id`` and ``name``. As for status."""
+        found: list[dict[str, str]] = self._ask("agents", timeout)
+        return found
+
+    def _ask(self, what: str, timeout: float) -> Any:
+        return self._producer.ask(self._facts, what, {"campaign": self.address}, timeout=timeout)
+
+    def _agents_command(self, operation: str, user_ids: Iterable[int | str]) -> Command:
+        from leadlane.workers.commands import asked_of_agents
+
+        self._facts.check(operation)
+        ids = load_agents_command({"campaign": self.address, "user_ids": list(user_ids)}).user_ids or []
+        return self._command(operation, asked_of_agents(self._facts, operation, ids))
 
     def _command(self, operation: str, asked: Mapping[str, object] | None = None, after: str = "") -> Command:
         self._facts.check(operation)

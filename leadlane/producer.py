@@ -10,7 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import redis
+from celery import Celery
 
+from leadlane.asking import ask
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.commands import LeadCommand
 from leadlane.schemas.errors import ImportInterrupted, LeadlaneError, UnknownAccount, WrongUse
@@ -36,7 +38,8 @@ class Producer:
         self.settings = settings
         self.lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
         self.jobs = Jobs(self.lanes)
-        self._publish = publisher(make_app(settings))
+        self._app: Celery = make_app(settings)
+        self._publish = publisher(self._app)
         self._given_up: set[str] = set()  # open jobs whose rows broke off here
 
     def facts(self, account: str) -> Facts:
@@ -78,6 +81,8 @@ class Producer:
                     f"idempotency_key: rows from {draft.start} on differ from those stored under this key before "
                     f"(job {job}); use another key for other rows"
                 )
+            if opt_out := intake.opt_out(draft, ticket):
+                self.enter(opt_out)
             reaching_redis(lambda: self._submit(ticket))
 
         with self._renewed(job):
@@ -114,14 +119,18 @@ class Producer:
             seq=0 if operation in STATE_WORDS else None,
             after=after,
         )
+        return self.enter(ticket)
 
-        def enter() -> str:
-            self.jobs.open(facts.name, campaign, ticket.lane, operation, job=ticket.job)
-            self._submit(ticket)
-            self.lanes.seal(ticket.job)
-            return ticket.id
+    def enter(self, ticket: Ticket) -> str:
+        """Put a ticket that is all of its job into its lane: its id."""
+        if call := reaching_redis(lambda: self.jobs.enter(ticket)):
+            self._publish(call)
+        return ticket.id
 
-        return reaching_redis(enter)
+    def ask(self, facts: Facts, what: str, kwargs: Mapping[str, str], *, timeout: float) -> Any:
+        """What the account's dialer says; errors as of `leadlane.asking.ask`, and UnsupportedOperation."""
+        facts.check(what)
+        return ask(self._app, self.lanes, what, facts.name, kwargs, timeout=timeout)
 
     def _open(
         self, facts: Facts, campaign: str, operation: str, key: str | None

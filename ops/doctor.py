@@ -16,7 +16,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from leadlane.schemas.errors import SettingsError
-from leadlane.schemas.settings import Account, Settings, load_settings, resolve_key, without_password
+from leadlane.schemas.settings import (
+    HASH_KEY_REF,
+    Account,
+    Settings,
+    load_settings,
+    resolve_key,
+    resolve_reference,
+    without_password,
+)
 from leadlane.workers.account_view import accounts_at
 from leadlane.workers.answers import Meaning, meaning
 from leadlane.workers.celery_app import QUEUES, make_app
@@ -24,7 +32,6 @@ from leadlane.workers.faults import OUTAGES
 from leadlane.workers.lane_view import living_workers, now_ms
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.providers import PROVIDERS, Provider
-from leadlane.workers.runtime import hash_key
 from leadlane.workers.transport import NoAnswer, Request, Transport
 
 Level = Literal["ok", "note", "finding", "unreachable"]
@@ -284,10 +291,7 @@ def _keys(settings: Settings, transport: Transport, *, calls: bool) -> Iterator[
     if not settings.accounts:
         yield Check("keys", "note", "no account is in the settings here", "run this where a worker runs")
         return
-    try:
-        hash_key(settings)
-    except SettingsError as exc:
-        yield Check("hash key", "finding", f"{exc.path}: {exc.problem}", exc.remedy)
+    yield _hash_key(settings)
     for account in settings.accounts.values():
         name = f"key of {account.name}"
         try:
@@ -307,10 +311,26 @@ def _keys(settings: Settings, transport: Transport, *, calls: bool) -> Iterator[
             yield _tried(name, account, key, path, transport)
 
 
+def _hash_key(settings: Settings) -> Check:
+    """Whether it is given; that it is the one of the fleet each worker looks to before it starts."""
+    try:
+        resolve_reference(settings.hash_key_ref, "hash_key_ref")
+    except SettingsError as exc:
+        if settings.hash_key_ref != HASH_KEY_REF:
+            return Check("hash key", "finding", exc.problem, exc.remedy)
+        return Check(
+            "hash key",
+            "note",
+            "none is given: the first worker makes one, which lies in Redis; good enough for a trial",
+            "set LEADLANE_HASH_KEY where workers run, before the first lead",
+        )
+    return Check("hash key", "ok", "is given")
+
+
 def harmless_path(provider: Provider) -> str:
     """Path and query of a GET that only reads, or '' where the dialer documents none."""
-    if provider.states and provider.states.listing:
-        listing = provider.states.listing
+    listing = provider.states.listing if provider.states else None
+    if listing and not listing.endpoint.behind:  # what is behind a switch is not documented
         return f"{listing.endpoint.path}?{listing.query(0)}"
     return provider.look.path.format(campaign=NO_CAMPAIGN) if provider.look else ""
 

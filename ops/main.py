@@ -52,11 +52,15 @@ def worker(
     from leadlane.ops import worker as workers
     from leadlane.schemas.settings import resolve_key
     from leadlane.workers.celery_app import QUEUES
+    from leadlane.workers.connection import connect
+    from leadlane.workers.hiding import checked_key
+    from leadlane.workers.lanes import Lanes
 
     if not settings.accounts:
         raise SettingsError("accounts", "there is none", "write one in leadlane.toml: [accounts.NAME]")
     for account in settings.accounts.values():
         resolve_key(account)  # said here, by the key's path, rather than from within the worker
+    checked_key(settings, Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
     chosen = ("control",) if control else QUEUES if queues is None else _known(queues, QUEUES)
     workers.run(
         settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level, heartbeat=heartbeat

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from marshmallow import ValidationError, fields, validates_schema
 
-from .addresses import CampaignAddress
+from .addresses import CampaignAddress, is_account_name
 from .errors import BadCampaign, WrongUse
 from .phones import masked
 from .strict import Strict, first_problem, required
@@ -71,6 +71,23 @@ def load_agents_command(kwargs: Mapping[str, Any]) -> CampaignCommand:
     return CampaignCommand(**_load(_AGENTS, kwargs))
 
 
+def load_campaign_question(kwargs: Mapping[str, Any]) -> CampaignAddress:
+    """The campaign in the kwargs of ``leadlane.campaigns.get`` or ``leadlane.agents.list``; errors as above."""
+    asked: CampaignAddress = _load(_CAMPAIGN, kwargs)["campaign"]
+    return asked
+
+
+def load_account_question(kwargs: Mapping[str, Any]) -> str:
+    """The account in the kwargs of ``leadlane.campaigns.list``; errors as above."""
+    account: str = _load(_ACCOUNT, kwargs)["account"]
+    return account
+
+
+def load_suppress_command(kwargs: Mapping[str, Any]) -> str:
+    """The ticket in the kwargs of ``leadlane.suppress.add``, ``remove`` or ``lookup``; errors as above."""
+    return str(_load(_SUPPRESS, kwargs)["batch"])
+
+
 def _load(schema: Strict, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(
@@ -90,6 +107,15 @@ class Campaign(fields.Field[CampaignAddress]):
             return CampaignAddress.parse(value)
         except BadCampaign as bad:
             raise ValidationError(f"'{bad.address}' {bad.problem}; {bad.remedy}") from None
+
+
+class AccountName(fields.Field[str]):
+    """The name of an account."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str) or not is_account_name(value):
+            raise ValidationError("is no account name; use lowercase letters, digits and single dashes")
+        return value
 
 
 class Rows(fields.Field[list[object]]):
@@ -172,21 +198,39 @@ class AgentIds(fields.Field[list[str]]):
         if not isinstance(value, (list, tuple)):
             raise ValidationError("is not a list; give a list of user ids")
         if len(value) > MAX_AGENTS:
-            raise ValidationError(f"has more than {MAX_AGENTS} ids; give fewer")
+            raise ValidationError(f"has more than {MAX_AGENTS:,} ids; give fewer")
         for i, one in enumerate(value):
             if isinstance(one, bool) or not isinstance(one, (int, str)) or not 0 < len(str(one)) <= 100:
                 raise ValidationError(f"[{i}] is not a user id; give a whole number or text")
         return [str(one) for one in value]
 
 
-class CampaignCommandSchema(Strict):
-    """The kwargs that every word about a campaign has."""
+class CampaignQuestionSchema(Strict):
+    """The kwargs of ``leadlane.campaigns.get`` and ``leadlane.agents.list``."""
 
     campaign = Campaign(
         required=True, error_messages=required("write ACCOUNT/CAMPAIGN_ID, such as voiso-emea/3")
     )
+
+
+class AccountQuestionSchema(Strict):
+    """The kwargs of ``leadlane.campaigns.list``."""
+
+    account = AccountName(
+        required=True, error_messages=required("write the name of an account, such as voiso-emea")
+    )
+
+
+class CampaignCommandSchema(CampaignQuestionSchema):
+    """The kwargs that every word about a campaign has."""
+
     batch = Id()
     job = Id()
+
+    @validates_schema(skip_on_field_errors=True)
+    def _own_job(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "job" in data and "batch" not in data:
+            raise ValidationError("job is not for commands, each has one of its own; leave it out")
 
 
 class StateCommandSchema(CampaignCommandSchema):
@@ -208,6 +252,19 @@ class AgentsCommandSchema(CampaignCommandSchema):
             )
 
 
+class SuppressCommandSchema(Strict):
+    """The kwargs of ``leadlane.suppress.add``, ``remove`` and ``lookup``."""
+
+    otherwise = "numbers are given through Fleet.suppress or the command line, no message has them"
+
+    batch = Id(required=True, error_messages=required("numbers are given through Fleet.suppress"))
+    campaign = fields.String()
+    job = Id()
+
+
 _SCHEMA: Final = LeadCommandSchema()
 _STATE: Final = StateCommandSchema()
 _AGENTS: Final = AgentsCommandSchema()
+_CAMPAIGN: Final = CampaignQuestionSchema()
+_ACCOUNT: Final = AccountQuestionSchema()
+_SUPPRESS: Final = SuppressCommandSchema()

@@ -10,6 +10,7 @@ LeadlaneError                 exit code 1
     BadFile                   a file cannot be read as leads              .path .problem .remedy
     UnknownJob                no such job, or its time of keeping is over .job_id
   Unreachable                 exit code 3   Redis or the broker does not answer; try later
+  DialerFailed                exit code 3   a dialer gave a look-up no good answer            .account .problem .remedy
   DeadLetter                  a ticket that will not be tried again by itself  .reason
   ImportInterrupted           a producer's iterable raised; the job stays open .job_id .rows_taken
 ```
@@ -144,6 +145,19 @@ class Unreachable(LeadlaneError):
 
     def __str__(self) -> str:
         return _sentence(self.what, self.problem, self.remedy)
+
+
+class DialerFailed(LeadlaneError):
+    """A look-up got no good answer of the dialer, or was not made: on hold, cooling, no rate left."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, account: str, problem: str, remedy: str = "") -> None:
+        super().__init__(account, problem, remedy)
+        self.account, self.problem, self.remedy = account, problem, remedy
+
+    def __str__(self) -> str:
+        return _sentence(f"account '{self.account}'", self.problem, self.remedy)
 
 
 class DeadLetter(LeadlaneError):

@@ -25,7 +25,7 @@ from marshmallow import ValidationError
 from .addresses import is_account_name
 from .errors import SettingsError, nearest
 from .rates import Rate
-from .settings_schema import PROVIDERS, AccountSchema, SettingsSchema
+from .settings_schema import PROVIDERS, SUPPRESS_SCOPES, AccountSchema, SettingsSchema
 from .strict import Strict, first_problem, shown_key
 
 if TYPE_CHECKING:
@@ -33,10 +33,15 @@ if TYPE_CHECKING:
 
     from .phones import PhoneCheck
 
+SuppressScope = Literal["campaign", "account", "all"]
+
 __all__ = [
+    "HASH_KEY_REF",
+    "SUPPRESS_SCOPES",
     "Account",
     "Rate",
     "Settings",
+    "SuppressScope",
     "load_settings",
     "redis_is_given",
     "resolve_key",
@@ -46,6 +51,7 @@ __all__ = [
 
 CONFIG_FILE: Final = "leadlane.toml"
 DEFAULT_REDIS_URL: Final = "redis://localhost:6379/0"
+HASH_KEY_REF: Final = "env:LEADLANE_HASH_KEY"
 LOST_CALL_S: Final = 60.0
 TIMEOUT_S: Final = 30.0
 
@@ -71,6 +77,7 @@ class Account:
     lost_call_s: float = LOST_CALL_S  # how long an unanswered call may still run at the dialer
     phone_check: PhoneCheck = "possible"
     update_method: Literal["PUT", "PATCH"] = "PUT"
+    suppress_scope: SuppressScope = "account"  # where an opt-out holds that comes with a lead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +94,7 @@ class Settings:
     retention_s: float = 7 * 86_400.0  # of what is done
     visibility_timeout_s: float = 120.0
     lease_s: float = 12.0
-    hash_key_ref: str = field(default="env:LEADLANE_HASH_KEY", repr=False)
+    hash_key_ref: str = field(default=HASH_KEY_REF, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "broker_url", self.broker_url or self.redis_url)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from marshmallow.types import ErrorMessages
 
 PROVIDERS: Final = ("voiso", "dialnexa", "voicery", "voiceaiwrapper")
+SUPPRESS_SCOPES: Final = ("campaign", "account", "all")
 
 _DAY_S = 86_400
 _YEAR_S = 366 * _DAY_S
@@ -171,6 +172,7 @@ class AccountSchema(Strict):
     lost_call_s = _number(0.1, _DAY_S, "60")
     phone_check = _Checked(partial(_word, words=("possible", "valid")))
     update_method = _Checked(partial(_word, words=("PUT", "PATCH")))
+    suppress_scope = _Checked(partial(_word, words=SUPPRESS_SCOPES))
 
     def __init__(self, known_providers: tuple[str, ...] = PROVIDERS) -> None:
         super().__init__()

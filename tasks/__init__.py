@@ -8,8 +8,9 @@ from __future__ import annotations
 from functools import cache
 
 from leadlane.schemas.settings import Settings, load_settings
-from leadlane.tasks import campaigns, leads, maintenance
+from leadlane.tasks import agents, campaigns, leads, lookups, maintenance, suppress
 from leadlane.workers.celery_app import make_app
+from leadlane.workers.control_line import ControlLine
 from leadlane.workers.runtime import LaneStep, WorkerApp
 
 
@@ -18,7 +19,9 @@ def make_worker_app(settings: Settings) -> WorkerApp:
     app = make_app(settings, app_cls=WorkerApp)
     app.leadlane = settings
     app.steps["worker"].add(LaneStep)
-    for task in (*leads.TASKS, *campaigns.TASKS, *maintenance.TASKS):
+    app.steps["consumer"].add(ControlLine)
+    kinds = (leads, campaigns, agents, lookups, suppress, maintenance)
+    for task in (task for kind in kinds for task in kind.TASKS):
         task.register(app)
     return app
 

@@ -50,7 +50,7 @@ class LaneTask(SafeTask):
         except turn.BrokenOffError:
             raise Reject("the turn broke off", requeue=True) from None
         if end.verdict == "parked":
-            self.engine.wake()
+            self.engine.wake(0.0)
             raise Retry("parked")
         if end.verdict == "elsewhere":
             raise Ignore

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from leadlane.schemas.addresses import CampaignAddress
 from leadlane.schemas.errors import BadCampaign, UnknownAccount, UnsupportedOperation
 from leadlane.schemas.phones import PhoneCheck, masked
-from leadlane.schemas.settings import Account, Rate, Settings
+from leadlane.schemas.settings import Account, Rate, Settings, SuppressScope
 from leadlane.workers.engine import gap_s
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.optouts import EVERYWHERE, scopes_of
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
 
 HEADROOM = 1.03
@@ -32,6 +33,7 @@ class Facts:
     base_url: str
     region: str | None
     phone_check: PhoneCheck
+    suppress_scope: SuppressScope = "account"
 
     @property
     def dialer(self) -> Provider:
@@ -55,6 +57,13 @@ class Facts:
     def lane(self, campaign: str, kind: str = "leads") -> str:
         """The lane of a campaign: accounts with keys to the same contact centre share it."""
         return f"{kind}/{self.provider}/{urlsplit(self.base_url).netloc}/{campaign}"
+
+    def scope(self, reach: SuppressScope, campaign: str = "") -> str:
+        """The scope of an opt-out that shall reach so far from this account, or this campaign of it."""
+        if reach == "all":
+            return EVERYWHERE
+        in_campaign, in_account, _ = scopes_of(self.lane(campaign))
+        return in_campaign if reach == "campaign" else in_account
 
 
 def gcra(rates: tuple[Rate, ...]) -> str:
@@ -118,6 +127,7 @@ def _facts(account: Account) -> Mapping[str, object]:
         "base_url": account.base_url,
         "region": account.default_region,
         "phone_check": account.phone_check,
+        "suppress_scope": account.suppress_scope,
     }
 
 
@@ -127,7 +137,14 @@ def read_facts(lanes: Lanes, name: str) -> Facts:
     if raw is None:
         raise UnknownAccount(masked(name), account_names(lanes))
     stored = json.loads(raw)
-    return Facts(name, stored["provider"], stored["base_url"], stored["region"], stored["phone_check"])
+    return Facts(
+        name,
+        stored["provider"],
+        stored["base_url"],
+        stored["region"],
+        stored["phone_check"],
+        stored.get("suppress_scope", "account"),
+    )
 
 
 def account_names(lanes: Lanes) -> list[str]:

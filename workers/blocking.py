@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from leadlane.workers.commands import COMMANDS
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.optouts import unturned
 
+OPT_OUTS = "opt-outs that hold for it are being taken in"
 COOLED = {"throttled": "the dialer's rate limit", "failed": "failures of the dialer (the breaker is open)"}
 
 
@@ -19,7 +22,8 @@ def blocked_by(lanes: Lanes, job: Mapping[str, str]) -> str | None:
         pipe.hget(lanes.key("clock"), "quiet")
         pipe.hmget(lanes.key("acct", account), "hold", f"hold:{operation}", "cool", "cool_why")
         pipe.hget(lanes.key("lane", lane), "hold")
-        (seconds, micros), workers, quiet, (hold, hold_op, cool, why), lane_hold = pipe.execute()
+        pipe.exists(*unturned(lanes, lane))
+        (seconds, micros), workers, quiet, (hold, hold_op, cool, why), lane_hold, opt_outs = pipe.execute()
     now = seconds * 1000 + micros // 1000
     if not any(until > now for _, until in workers):
         return "no worker is alive"
@@ -29,9 +33,11 @@ def blocked_by(lanes: Lanes, job: Mapping[str, str]) -> str | None:
         return f"operation {operation} of account {account} is on hold: {hold_op.decode()}"
     if lane_hold:
         return f"the lane is on hold: {lane_hold.decode()}"
+    if opt_outs:
+        return OPT_OUTS
     if int(quiet or 0) > now:
         return f"Redis was restarted: quiet until {_clock(int(quiet))}"
-    if int(float(cool or 0)) > now:
+    if int(float(cool or 0)) > now and not (operation in COMMANDS and why == b"failed"):
         return f"account {account} cools down until {_clock(int(float(cool)))}: " + COOLED.get(
             (why or b"").decode(), "the dialer asked for it"
         )

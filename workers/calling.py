@@ -14,6 +14,7 @@ from typing import Any
 from celery import Celery, Signature, current_task
 from kombu.utils.json import loads
 
+from leadlane.workers import optouts
 from leadlane.workers.lanes import Call
 from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 
@@ -24,6 +25,9 @@ LINKS_HEADER = "leadlane_links"
 TASK_OF = {
     **{name: f"leadlane.leads.{name}" for name in ("import", "update", "remove")},
     **{name: f"leadlane.campaigns.{name}" for name in STATE_WORDS},
+    **dict(
+        zip(optouts.WORDS, (f"leadlane.suppress.{it}" for it in ("add", "remove", "lookup")), strict=True)
+    ),
     **{name: f"leadlane.agents.{name.removesuffix('_agents')}" for name in AGENT_WORDS},
 }
 

@@ -103,6 +103,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "leadlane.leads.*": {"queue": "intake"},
             "leadlane.campaigns.*": {"queue": "control"},
             "leadlane.agents.*": {"queue": "control"},
+            "leadlane.suppress.*": {"queue": "control"},
             "leadlane.maintenance.*": {"queue": "control"},
         },
         # Delivery: at least once. No ETA, no countdown: such a message waits in a worker's memory.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
-from urllib.parse import quote
 
 import structlog
 
@@ -50,10 +49,7 @@ class CommandTurn(Conduct):
 
     def ask(self, endpoint: Endpoint, agents: Sequence[str] = (), query: str = "") -> Answered:
         """One call; raises NoAnswer."""
-        names = {"campaign": quote(self.campaign, safe="")}
-        if agents:
-            names["agent"] = quote(agents[0], safe="")
-        path = endpoint.path.format(**names) + (f"?{query}" if query else "")
+        path = endpoint.target(self.campaign, agents, query)
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
             return self.decoded(self.send(endpoint.method, path, endpoint.body(self.campaign, agents)))
@@ -98,10 +94,12 @@ class CommandTurn(Conduct):
         return meaning(answer.status)
 
     @staticmethod
-    def later(one: Aboard, code: str, reason: str, *, wait_s: float = 0.0, conflicts: int = 0) -> Verdict:
-        """To be sent, or looked after, in another turn; no attempt that failed."""
+    def later(
+        one: Aboard, code: str, reason: str, *, wait_s: float = 0.0, conflicts: int = 0, cost: int = 0
+    ) -> Verdict:
+        """To be sent, or looked after, in another turn; ``cost`` is 1 if this was an attempt that failed."""
         one.codes[0] = code
-        return Verdict([Move(one, "again", reason, wait_s=wait_s, conflicts=conflicts)])
+        return Verdict([Move(one, "again", reason, cost=cost, wait_s=wait_s, conflicts=conflicts)])
 
     def backoff_s(self, failures: int) -> float:
         """Seconds to wait after so many of them."""
@@ -116,7 +114,7 @@ class CommandTurn(Conduct):
             move.one.why,
             command=row.ticket,
             now_ms=self.entry.now_ms,
-            calls=int(verdict.called),
+            calls=verdict.called,
         )
 
     def say(self, verdict: Verdict, left: Left) -> None:
@@ -136,5 +134,5 @@ class CommandTurn(Conduct):
 def done(one: Aboard, code: str, reason: str = "", **facts: str) -> Move:
     """A command that has come to an end."""
     one.codes[0] = code
-    one.why |= facts | ({"0": reason} if reason else {})
+    one.why |= facts | ({"reason": reason} if reason else {})
     return Move(one, "done")

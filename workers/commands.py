@@ -7,18 +7,20 @@ lost, then a fate (``schemas/outcomes.py``).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from leadlane.schemas.errors import WrongUse
 from leadlane.schemas.outcomes import FATE_OF
-from leadlane.workers import payloads
+from leadlane.schemas.phones import masked
+from leadlane.workers import optouts, payloads
 from leadlane.workers.lanes import Ticket
 from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 
 if TYPE_CHECKING:
     from leadlane.workers.accounts import Facts
 
-COMMANDS = (*STATE_WORDS, *AGENT_WORDS)
+COMMANDS = (*STATE_WORDS, *AGENT_WORDS, *optouts.WORDS)
 TO_SEND, TO_LOOK, LOST = ".", ",", "~"
 
 
@@ -29,14 +31,13 @@ def ticket(
     asked: Mapping[str, Any],
     *,
     id: str,  # noqa: A002  the ticket's own word
-    job: str = "",
     seq: int | None = None,
     after: str = "",
     signature: str = "",
     links: str = "",
     expires_in_ms: int | None = None,
 ) -> Ticket:
-    """A command as it enters its lane; its job is its own unless one is given."""
+    """A command as it enters its lane; its job has its id."""
     kind = "state" if operation in STATE_WORDS else "agents"
     batch = payloads.Batch(0, operation, [""], [json.dumps(asked)], links)
     return Ticket(
@@ -46,7 +47,7 @@ def ticket(
         account=facts.name,
         operation=operation,
         campaign=campaign,
-        job=job or id,
+        job=id,
         payload=payloads.pack(batch),
         n=1,
         size=1,
@@ -60,6 +61,23 @@ def ticket(
     )
 
 
+def asked_of_agents(facts: Facts, operation: str, user_ids: Iterable[object]) -> dict[str, list[str]]:
+    """What a command about these agents asks, each of them once, in the dialer's one form.
+
+    Raises UnsupportedOperation, WrongUse naming the first id of a form that the dialer does not have.
+    """
+    facts.check(operation)
+    agents = facts.dialer.agents
+    assert agents is not None  # noqa: S101  just checked
+    found: dict[str, None] = {}
+    for i, given in enumerate(user_ids):
+        try:
+            found[agents.canonical(given)] = None
+        except ValueError as wrong:
+            raise WrongUse(f"user_ids[{i}]: {masked(str(wrong))}") from None
+    return {"agents": list(found)}
+
+
 def fate(
     fields: Mapping[str, str], code: str, why: Mapping[str, str], *, command: str, now_ms: int, calls: int = 0
 ) -> dict[str, object]:
@@ -67,13 +85,16 @@ def fate(
     dead = fields.get("state") == "dead"
     ended = FATE_OF.get(code)
     first = int(float(fields.get("first") or now_ms))
+    members = {"members": int(why["members"])} if "members" in why else {}
     return {
-        "campaign": f"{fields['acct']}/{fields['campaign']}",
+        "campaign": f"{fields['acct']}/{fields['campaign']}".removeprefix(f"{optouts.NOBODY}/"),
         "command": command,
         "asked": fields["op"],
         "outcome": ended.value if ended else ("dead" if dead else "waiting"),
         "state": why.get("state"),
-        "reason": why.get("0") or (fields.get("reason") if dead or not ended else None) or None,
+        **members,
+        "reason": why.get("reason") or (fields.get("reason") if dead or not ended else None) or None,
         "calls": int(fields.get("calls") or 0) + calls,
+        **json.loads(why.get("told") or "{}"),
         "waited_s": round(max(first - int(float(fields.get("created") or now_ms)), 0) / 1000, 3),
     }

@@ -58,6 +58,7 @@ class Conduct(ABC):
     call_ended: float = 0.0
 
     group: ClassVar[Literal["leads", "control"]]
+    replayed: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
@@ -104,27 +105,18 @@ class Conduct(ABC):
 
     def send(self, method: str, path: str, body: bytes | None) -> Answer:
         """One call, if the turn still has its lease; raises NoAnswer."""
-        headers = self.provider.headers(self.engine.keys[self.account.name])
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        request = Request(method, self.account.base_url + path, headers, body)
+        request = request_of(self.engine, self.account, method, path, body)
         return self.engine.transport.send(
             request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send
         )
 
     def decoded(self, answer: Answer) -> Answered:
-        """The answer, without the key: a dialer may quote the one that it refuses."""
-        key = self.engine.keys[self.account.name].encode()
-        wait = retry_after_s(answer.headers.get("retry-after"), time.time())
-        return Answered(answer.status, verdicts.decode(answer.body.replace(key, b"[key]")), wait)
+        """The answer, without the key."""
+        return decoded(self.engine, self.account, answer)
 
-    def admitted(self) -> bool:
-        """Whether one more call of this turn has its slot of the account's rate; waits for it a little."""
-        wait_ms = self.engine.patiently(lambda: self.engine.lanes.admit(self.account.name))
-        if 0 < wait_ms <= 2000:
-            self.engine.sleep(wait_ms / 1000)
-            wait_ms = self.engine.patiently(lambda: self.engine.lanes.admit(self.account.name))
-        return not wait_ms
+    def admitted(self, within_s: float = 2.0) -> bool:
+        """Whether one more call of this turn gets its slot of the account's rate in time; waits for it."""
+        return self.engine.patiently(lambda: admitted(self.engine, self.account, within_s))
 
     def rest(self, verdict: Verdict, began: float, now: float) -> tuple[float, float]:
         """Seconds from now until the lane's next turn, and while a lost call may run for which it does not rest."""
@@ -151,14 +143,15 @@ class Conduct(ABC):
                 unsure_ms=max(int(unsure_s * 1000), 0),
                 began_ms=max(int((now - began) * 1000), 0),
                 dice=self.engine.dice,
-            )
-            self.engine.keeper.remember(document)
+            ) | ({"seq": self.turn.seq} if self.turn.seq else {})
+            if self.replayed:
+                self.engine.keeper.remember(document)
             return self.engine.lanes.leave(document)
 
         left = self.engine.patiently(leave)
         if left.call:
             self.engine.publish(left.call)
-        self.engine.wake()
+        self.engine.wake(max(self.rest(verdict, began, time.monotonic())[0], 0.0))
         return left
 
     def say(self, verdict: Verdict, left: Left) -> None:
@@ -192,6 +185,31 @@ class Conduct(ABC):
         if "cut" in own.one.row.fields:
             return End("done")  # the sum over its pieces, which others may have ended
         return End("done", result=self.result(own, verdict))
+
+
+def request_of(engine: Engine, account: Account, method: str, path: str, body: bytes | None) -> Request:
+    """One request of the account."""
+    headers = engine.provider(account).headers(engine.keys[account.name])
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    return Request(method, account.base_url + path, headers, body)
+
+
+def decoded(engine: Engine, account: Account, answer: Answer) -> Answered:
+    """The answer, without the key: a dialer may quote the one that it refuses."""
+    key = engine.keys[account.name].encode()
+    wait = retry_after_s(answer.headers.get("retry-after"), time.time())
+    return Answered(answer.status, verdicts.decode(answer.body.replace(key, b"[key]")), wait)
+
+
+def admitted(engine: Engine, account: Account, within_s: float) -> bool:
+    """Whether one more call gets its slot of the account's rate in so many seconds."""
+    until = time.monotonic() + within_s
+    while wait_ms := engine.lanes.admit(account.name):
+        if time.monotonic() + wait_ms / 1000 > until:
+            return False
+        engine.sleep(wait_ms / 1000)
+    return True
 
 
 def _ends_later(row: Row) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from leadlane.schemas.settings import Account
 from leadlane.workers import payloads, slices, verdicts
+from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.conduct import BUILDING_S, Conduct, Terms
 from leadlane.workers.engine import gap_s
 from leadlane.workers.ledger import Aboard, manifest, result
@@ -40,6 +41,9 @@ class Delivery(Conduct):
         """Send what is aboard."""
         operation = self.provider.operations[self.operation_name]
         aboard, moves = self._board(operation)
+        if aboard and operation.leads_per_call > 1:
+            aboard, spared = self._spare(aboard, operation)
+            moves.extend(spared)
         if not aboard:
             return Verdict(moves, "none", called=False)
         verdict = (self._slice if operation.leads_per_call == 1 else self._call)(aboard, operation)
@@ -72,6 +76,28 @@ class Delivery(Conduct):
             else:
                 aboard.append(one)
         return aboard, moves
+
+    def _spare(self, aboard: list[Aboard], operation: Operation) -> tuple[list[Aboard], list[Move]]:
+        """The same without those who have opted out; nothing goes while opt-outs are being taken in."""
+        opt_outs, numbers = self.engine.opt_outs, [one.batch.numbers[p] for one in aboard for p in one.sent]
+        others = [n for one in aboard for p in one.sent for n in operation.others(one.batch.wires[p])]
+        found = self.engine.patiently(
+            lambda: opt_outs.before_call(
+                self.turn.lane,
+                self.account.name,
+                numbers + others,
+                delivers=self.operation_name != "remove",
+            )
+        )
+        if found is None:
+            return [], [verdicts.again(one, OPT_OUTS, dice=self.engine.dice) for one in aboard]
+        if not found:
+            return aboard, []
+        for one in aboard:
+            one.spare(found, operation)
+            one.choose(operation.leads_per_call)
+        rest = [one for one in aboard if one.sent]
+        return rest, [verdicts.go_on(one, one.search) for one in aboard if not one.sent]
 
     def _call(self, aboard: list[Aboard], operation: Operation) -> Verdict:
         carried = manifest(aboard, self.operation_name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import redis
@@ -32,6 +34,9 @@ class Dispatcher:
         self._finish = finish
         self._queue_is_empty = queue_is_empty
         self._awake = threading.Event()
+        self._lock = threading.Lock()
+        self._look_at = 0.0
+        self._starved = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leadlane-dispatcher", daemon=True)
 
@@ -46,13 +51,22 @@ class Dispatcher:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
-    def wake(self) -> None:
-        """Look now: a turn has ended here."""
+    def wake(self, in_s: float = 0.0) -> None:
+        """Look no later than in so many seconds: a turn has ended here, and its lane is due then.
+
+        A dispatcher that had something due which nobody had a slot for looks at once: one is free now.
+        """
+        with self._lock:
+            moment = time.monotonic() + (0.0 if self._starved else in_s)
+            if moment >= self._look_at:
+                return
+            self._look_at = moment
         self._awake.set()
 
     def step(self) -> float:
         """Call what is due; seconds until something will be."""
         due = self.lanes.dispatch()
+        self._starved = due.starved
         for call in due.calls:
             self._publish(call)
         if due.overdue:
@@ -67,6 +81,8 @@ class Dispatcher:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
+            with self._lock:
+                self._look_at = math.inf
             self._awake.clear()
             try:
                 wait = self.step()
@@ -77,4 +93,12 @@ class Dispatcher:
                 # Whatever it was, lanes must go on being called; its text may hold data, so only its kind is said.
                 log.error("dispatcher failed", error=type(exc).__name__)
                 wait = NAP_S
-            self._awake.wait(wait)
+            self._sleep(wait)
+
+    def _sleep(self, wait_s: float) -> None:
+        """Until then, or earlier if somebody wakes us for an earlier moment."""
+        with self._lock:
+            self._look_at = min(self._look_at, time.monotonic() + wait_s)
+        while not self._stopped.is_set() and (left := self._look_at - time.monotonic()) > 0:
+            self._awake.wait(left)
+            self._awake.clear()

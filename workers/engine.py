@@ -16,11 +16,28 @@ from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
+from leadlane.workers.optouts import NOBODY, OptOuts
 from leadlane.workers.providers import PROVIDERS, Provider
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
+HOUSE = Account(name=NOBODY, provider="", base_url="", api_key="")
+"""The account of work that speaks to no dialer."""
+NO_DIALER = Provider(
+    name="",
+    gap_s=0.0,
+    exclusive=False,
+    parallel=1,
+    operations={},
+    headers=lambda _: {},
+    canonical_campaign=str,
+    look=None,
+    problem=lambda _: "",
+    bad_leads=lambda _body, _n: None,
+    closed_words=(),
+    source="",
+)
 
 
 class ShuttingDownError(Exception):
@@ -37,21 +54,22 @@ class Engine:
     transport: Transport
     keeper: Keeper
     lead_ids: LeadIds
+    opt_outs: OptOuts
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]]], None]
-    wake: Callable[[], None] = lambda: None
+    wake: Callable[[float], None] = lambda _in_s: None
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False
 
     def account(self, name: str) -> Account | None:
         """The account as this worker knows it."""
-        return self.settings.accounts.get(name)
+        return HOUSE if name == NOBODY else self.settings.accounts.get(name)
 
     def provider(self, account: Account) -> Provider:
         """The dialer of the account."""
-        return PROVIDERS[account.provider]
+        return NO_DIALER if account is HOUSE else PROVIDERS[account.provider]
 
     def patiently(self, act: Callable[[], T]) -> T:
         """The act's value; a Redis error never ends a task, it waits with backoff until Redis is back.

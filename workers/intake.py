@@ -16,6 +16,7 @@ from leadlane.schemas.wire import encoded
 from leadlane.workers import payloads
 from leadlane.workers.accounts import Facts
 from leadlane.workers.lanes import Class, Ticket
+from leadlane.workers.optouts import suppress
 from leadlane.workers.providers import Operation
 
 BATCH = 1000
@@ -44,7 +45,10 @@ class Seen:
 
 @dataclass(slots=True)
 class Draft:
-    """A batch that is being filled: rows in order, of which ``size`` are to be sent."""
+    """A batch that is being filled: rows in order, of which ``size`` are to be sent.
+
+    ``opted_out`` are the numbers, in digits, whose rows say do_not_call.
+    """
 
     start: int
     numbers: list[str] = field(default_factory=list)
@@ -52,6 +56,7 @@ class Draft:
     codes: list[str] = field(default_factory=list)
     why: dict[int, str] = field(default_factory=dict)
     size: int = 0
+    opted_out: list[str] = field(default_factory=list)
 
     def tell(self, number: str, code: str, reason: str) -> None:
         """A row that is not sent, and why."""
@@ -116,7 +121,7 @@ class Intake:
     def _add(self, draft: Draft, row: Clean | Invalid) -> None:
         if isinstance(row, Invalid):
             draft.tell(row.phone, "i", row.problems)
-        elif self._opted_out(row):
+        elif self._opted_out(draft, row):
             draft.tell(f"+{row.digits}", "s", OPTED_OUT)
         elif self.operation_name == "import" and self._seen.again(row.digits):
             draft.tell(f"+{row.digits}", "d", TWIN)
@@ -127,13 +132,28 @@ class Intake:
                 self.uncarried.update(row.lead.keys() - self.operation.carries)
             draft.take(row.digits, encoded(self.operation.wire(row.lead)))
 
-    def _opted_out(self, row: Clean) -> bool:
-        """Whether the row, or one of the same number before it, says do_not_call."""
-        if "do_not_call" in self.operation.carries or self.operation_name == "remove":
-            return False  # the dialer itself is to be told, or the lead goes from it anyway
+    def _opted_out(self, draft: Draft, row: Clean) -> bool:
+        """Whether the row is not to be sent since it, or one of the same number before it, says do_not_call.
+
+        An update in which the dialer itself is told so goes.
+        """
+        if self.operation_name == "remove":
+            return False  # the lead goes from the dialer anyway
         if row.lead.pop("do_not_call", False):
             self._silent.add(row.digits)
+            draft.opted_out.append(row.digits)
+            opt_out = self.facts.dialer.opt_out
+            if opt_out and opt_out.operation == self.operation_name:
+                row.lead.update(opt_out.fields)
+                return False
         return row.digits in self._silent
+
+    def opt_out(self, draft: Draft, ticket: Ticket) -> Ticket | None:
+        """What the rows of the draft say of opt-outs, to be stored before its own ticket; None if nothing."""
+        if not draft.opted_out:
+            return None
+        scope = self.facts.scope(self.facts.suppress_scope, ticket.campaign)
+        return suppress(scope, draft.opted_out, source=ticket.job, id=f"{ticket.id}-optout")
 
     def ticket(
         self,

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from leadlane.schemas.outcomes import OUTCOME_OF
 from leadlane.workers import payloads
-from leadlane.workers.commands import fate
-from leadlane.workers.lanes import Lanes
+from leadlane.workers.commands import COMMANDS, fate
+from leadlane.workers.lanes import Call, Lanes, Ticket
 
 CHUNK = 20
 EXPIRY_LOOK_MS = 1000
@@ -57,7 +57,10 @@ class Jobs:
     def open(
         self, account: str, campaign: str, lane: str, operation: str, *, job: str = "", key: str = ""
     ) -> str:
-        """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key."""
+        """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key.
+
+        The job of a command has one ticket: it is sealed from the start, and in no list of jobs.
+        """
         job = job or uuid4().hex[:16]
         now = self._now_ms()
         fields: dict[Any, Any] = {
@@ -72,9 +75,22 @@ class Jobs:
         with self.client.pipeline(transaction=True) as pipe:
             pipe.hset(self.lanes.key("job", job), mapping={**fields, "seen": str(now)})
             pipe.hsetnx(self.lanes.key("job", job), "created", now)
-            pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
+            if operation in COMMANDS:
+                pipe.hsetnx(self.lanes.key("job", job), "sealed", now)
+            else:
+                pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
             pipe.execute()
         return job
+
+    def enter(self, ticket: Ticket, *, may_call: bool = True) -> Call | None:
+        """Put a ticket that is all of its job into its lane; the call to publish if its turn is now.
+
+        May be repeated.
+        """
+        self.open(ticket.account, ticket.campaign, ticket.lane, ticket.operation, job=ticket.job)
+        _, call = self.lanes.submit(ticket, may_call=may_call)
+        self.lanes.seal(ticket.job)
+        return call
 
     def keyed(self, key: str) -> str:
         """The job of an idempotency key, whether it exists yet or not; one key has one job in any race."""
@@ -214,9 +230,13 @@ class Jobs:
 
     def fate(self, ticket: str, fields: Mapping[str, str]) -> dict[str, object]:
         """What became of a command so far (`commands.fate`)."""
-        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
-        why = {name.decode(): reason.decode() for name, reason in raw.items()}
+        why = self.why(ticket)
         return fate(fields, self.codes(ticket, 1), why, command=ticket, now_ms=self._now_ms())
+
+    def why(self, ticket: str) -> dict[str, str]:
+        """The reasons and facts that are kept of a ticket."""
+        raw: dict[bytes, bytes] = self.client.hgetall(self.lanes.key("why", ticket))  # type: ignore[assignment]
+        return {name.decode(): reason.decode() for name, reason in raw.items()}
 
     def codes(self, ticket: str, n: int) -> str:
         """The outcome codes of a ticket's rows."""

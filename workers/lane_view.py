@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from leadlane.workers.accounts import account_names
-from leadlane.workers.blocking import COOLED
+from leadlane.workers.blocking import COOLED, OPT_OUTS
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.optouts import unturned
 
 GROUPS = ("control", "leads")
 CHUNK = 500
@@ -158,10 +159,11 @@ def _views(
                 pipe.zcard(lanes.key("wait", name))
                 pipe.zrange(lanes.key("wait", name), 0, 0)
                 pipe.lrange(lanes.key("aboard", name), 0, -1)
+                pipe.exists(*unturned(lanes, name))
             counted = pipe.execute()
         # Who is at the head: the ticket of the call or turn, else the first that waits.
         heads = [
-            fields.get("ticket") or (counted[3 * i + 1] or [b""])[0].decode()
+            fields.get("ticket") or (counted[4 * i + 1] or [b""])[0].decode()
             for i, fields in enumerate(stored)
         ]
         tickets = _hashes(lanes, (lanes.key("t", head) for head in heads))
@@ -173,8 +175,9 @@ def _views(
                 ticket,
                 account,
                 accounts.get(account, {}),
-                counted[3 * i],
-                len(counted[3 * i + 2]),
+                counted[4 * i],
+                len(counted[4 * i + 2]),
+                bool(counted[4 * i + 3]),
                 now,
             )
 
@@ -187,6 +190,7 @@ def _view(
     facts: Mapping[str, str],
     waiting: int,
     aboard: int,
+    hushed: bool,
     now: int,
 ) -> LaneView:
     kind, provider, _, campaign = lane.split("/", 3)
@@ -209,7 +213,7 @@ def _view(
         waiting=waiting,
         aboard=aboard,
         next_s=None if at is None else max(at - now, 0.0) / 1000,
-        reason=hold or _pause(ticket, account, facts, now),
+        reason=hold or (OPT_OUTS if hushed and state == "idle" else _pause(ticket, account, facts, now)),
     )
 
 

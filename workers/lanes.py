@@ -39,7 +39,9 @@ class Ticket:
     one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
     that it must run to end. ``seq`` is the place of a command about a campaign's state among its like, 0 to be
     given one; ``after`` the job whose end it waits for. A task of more leads than a batch may hold is cut: its
-    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``.
+    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``. One with ``front``
+    goes before all that waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the
+    ticket is over.
     """
 
     id: str
@@ -62,6 +64,8 @@ class Ticket:
     linked: bool = False
     piece_of: str = ""
     cut_into: int = 0
+    front: bool = False
+    unturned: str = ""
     seq: int | None = None
     after: str = ""
 
@@ -123,20 +127,26 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a dispatcher has to do now, and when to look again."""
+    """What a dispatcher has to do now, and when to look again; ``starved`` if it could not call all that is due."""
 
     wait_ms: int
     calls: tuple[Call, ...]
     overdue: tuple[Overdue, ...]
     finish: tuple[str, ...]
+    starved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The newest command of a campaign, and for how many seconds each whose answer was lost may still run."""
+    """The newest command of a campaign, and for how many seconds each operation whose answer was lost may still run."""
 
+    ticket: str
     seq: int
     unsure_s: Mapping[str, float]
+
+    def overtakes(self, ticket: str, seq: int) -> bool:
+        """Whether it is newer than this command."""
+        return self.ticket != ticket and self.seq >= seq
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,20 +184,19 @@ class Lanes:
             "size": ticket.size,
             "class": ticket.priority,
         }
-        if ticket.options:
-            fields["options"] = ticket.options
-        if ticket.signature:
-            fields["sig"] = ticket.signature
-        if ticket.piece_of:
-            fields["of"] = ticket.piece_of
-        if ticket.cut_into:
-            fields["cut"] = ticket.cut_into
-        if ticket.linked:
-            fields["links"] = 1
+        more: dict[str, str | int] = {
+            "options": ticket.options,
+            "sig": ticket.signature,
+            "of": ticket.piece_of,
+            "cut": ticket.cut_into,
+            "links": int(ticket.linked),
+            "after": ticket.after,
+            "front": int(ticket.front),
+            "unturned": ticket.unturned,
+        }
+        fields |= {name: value for name, value in more.items() if value}
         if ticket.seq is not None:
             fields["seq"] = ticket.seq
-        if ticket.after:
-            fields["after"] = ticket.after
         if ticket.expires_in_ms is not None:
             fields["expires_in"] = ticket.expires_in_ms
         status, call = self._run(
@@ -254,24 +263,26 @@ class Lanes:
         """What a state lane knows now of the commands that were given."""
         with self.client.pipeline(transaction=False) as pipe:
             pipe.time()
+            pipe.hget(self.key("clock"), "offset")
             pipe.hgetall(self.key("lane", lane))
-            (seconds, micros), fields = pipe.execute()
-        now_ms = seconds * 1000 + micros // 1000
+            (seconds, micros), offset, fields = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000 + int(offset or 0)
         unsure = {
             name.removeprefix(b"unsure:").decode(): max(float(until) - now_ms, 0.0) / 1000
             for name, until in fields.items()
             if name.startswith(b"unsure:")
         }
-        return Wanted(int(fields.get(b"want_seq", 0)), unsure)
+        return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""
-        wait_ms, calls, overdue, finish = self._run("dispatch", most, claims)
+        wait_ms, calls, overdue, finish, starved = self._run("dispatch", most, claims)
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),
             tuple(Overdue(*(part.decode() for part in row)) for row in overdue),
             tuple(ticket.decode() for ticket in finish),
+            bool(starved),
         )
 
     def recall(self, overdue: Overdue) -> Call | None:
@@ -296,6 +307,15 @@ class Lanes:
     def admit(self, account: str) -> int:
         """Take a slot of the account's rate for one more call in a turn: 0, or ms until one is free."""
         return int(self._run("admit", account))
+
+    def state_waits(self, account: str) -> bool:
+        """Whether a command about the state of one of the account's campaigns is due and has no slot yet."""
+        seconds, micros = self.client.time()
+        now_ms = seconds * 1000 + micros // 1000
+        due: list[bytes] = self.client.zrangebyscore(
+            self.key("due", account, "control"), 0, now_ms, start=0, num=50
+        )  # type: ignore[assignment]
+        return any(lane.startswith(b"state/") for lane in due)
 
     def alive(self, worker: str, *, for_ms: int, slots: Mapping[str, int]) -> int:
         """Say that a worker process lives, with its slots per queue; 0 ms says goodbye. The number alive."""

@@ -6,11 +6,10 @@ Redis without the key of the workers learns no number from it.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 from collections.abc import Callable, Iterator
 
+from leadlane.workers.hiding import Hider
 from leadlane.workers.lanes import Lanes
 
 WEEK_S = 7 * 86_400
@@ -22,7 +21,7 @@ class LeadIds:
 
     def __init__(self, lanes: Lanes, key: bytes, *, clock: Callable[[], float] = time.time) -> None:
         self._lanes = lanes
-        self._key = key
+        self._hidden = Hider(key).hidden
         self._clock = clock
 
     def keep(self, account: str, campaign: str, number: str, lead_id: str) -> None:
@@ -46,6 +45,3 @@ class LeadIds:
         week = int(self._clock() // WEEK_S)
         for back in range(WEEKS + 1):
             yield self._lanes.key("ids", account, campaign, str(week - back))
-
-    def _hidden(self, number: str) -> bytes:
-        return hmac.new(self._key, number.encode(), hashlib.sha256).digest()[:16]

@@ -6,7 +6,7 @@ Pure functions over codes; Redis keeps what they return, and lets the first defi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, RECONCILED, TO_UPDATE, counts
 from leadlane.workers import payloads
@@ -18,6 +18,15 @@ from leadlane.workers.search import Search, to_send
 MISSING_WORDS = "the dialer's answer did not name this number, twice"
 LOST_WORDS = "sent, but no answer came; sending again could double the lead"
 TWIN_WORDS = "the same number was in the same call"
+
+
+OPTED_OUT = "the person has opted out"
+OPTED_OUT_LOST = "sent, but no answer came; the person has opted out since, so it is not sent again"
+
+
+def spared(code: str) -> tuple[str, str]:
+    """What becomes of a lead whose person has opted out, and why: an earlier call may have had it."""
+    return ("?", OPTED_OUT_LOST) if code in (ANSWER_LOST, LEFT_OUT) else ("s", OPTED_OUT)
 
 
 @dataclass(slots=True)
@@ -76,6 +85,25 @@ class Aboard:
             elif not believed:
                 self.codes[p] = "?"
                 self.why["?"] = LOST_WORDS
+
+    def spare(self, numbers: frozenset[str], operation: Operation) -> None:
+        """Leave out these numbers, in digits: their people have opted out. What tells the dialer so stays in."""
+        if not numbers:
+            return
+        for p in self.pending:
+            wire = self.batch.wires[p]
+            if self.batch.numbers[p] in numbers:
+                if not operation.silences(wire):
+                    code, self.why[str(p)] = spared(self.codes[p])
+                    self.codes[p] = code
+            elif not numbers.isdisjoint(operation.others(wire)):
+                self.replace(p, operation.without(wire, numbers))
+
+    def replace(self, position: int, wire: str) -> None:
+        """Send this instead of what is stored for the row."""
+        wires = list(self.batch.wires)
+        wires[position] = wire
+        self.batch = replace(self.batch, wires=wires)
 
     def settle_unanswered(self, operation: Operation) -> None:
         """Rows whose own call was begun and never answered, where each row has a call of its own."""

@@ -14,18 +14,20 @@ import structlog
 from celery import Celery, bootsteps, signals
 from kombu.exceptions import ChannelError, OperationalError
 
-from leadlane.schemas.settings import Settings, resolve_key, resolve_reference
+from leadlane.schemas.settings import Settings, resolve_key
 from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import connect
+from leadlane.workers.control_line import RESERVED
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
 from leadlane.workers.faults import OUTAGES
+from leadlane.workers.hiding import hash_key
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
-from leadlane.workers.providers import PROVIDERS
+from leadlane.workers.optouts import OptOuts
 from leadlane.workers.pulse import ROUND_S, Pulse, answers
 from leadlane.workers.transport import Transport
 
@@ -92,13 +94,13 @@ class LaneStep(bootsteps.StartStopStep):
 
 
 def slots(parent: Any) -> dict[str, int]:
-    """Calls of each queue this worker can work on at once; one slot is kept for intake, one for control."""
+    """Calls of each queue this worker can work on at once; one slot is kept for intake, some for control."""
     consumed = set(parent.app.amqp.queues.consume_from)
-    free = max(parent.concurrency or 1, 1)
-    others = len(consumed & {"intake", "control"})
+    threads = max(parent.concurrency or 1, 1)
+    reserved = RESERVED if threads > RESERVED and {"control"} < consumed else 0
     return {
-        "turns": max(free - others, 1) if "turns" in consumed else 0,
-        "control": max(free - len(consumed & {"turns", "intake"}), 1) if "control" in consumed else 0,
+        "turns": max(threads - reserved - len(consumed & {"intake"}), 1) if "turns" in consumed else 0,
+        "control": max(threads if consumed == {"control"} else reserved, 1) if "control" in consumed else 0,
     }
 
 
@@ -112,10 +114,11 @@ def build_engine(
 ) -> tuple[Engine, Dispatcher]:
     """The engine of a process and its dispatcher, not started. Reads the keys of all accounts.
 
-    Raises SettingsError if a key cannot be read.
+    Raises SettingsError if a key cannot be read, or numbers are hidden with another.
     """
-    keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}
     lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+    key = hash_key(settings, lanes)
+    keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}
     publish_facts(lanes, settings)
     take_up(lanes, settings)
     jobs = Jobs(lanes)
@@ -145,7 +148,8 @@ def build_engine(
         jobs=jobs,
         transport=Transport(),
         keeper=keeper,
-        lead_ids=LeadIds(lanes, hash_key(settings)),
+        lead_ids=LeadIds(lanes, key),
+        opt_outs=OptOuts(lanes, key),
         keys=keys,
         publish=publish,
         finish=finish_riders,
@@ -153,18 +157,6 @@ def build_engine(
         stopping=stopping,
     )
     return engine, dispatcher
-
-
-def hash_key(settings: Settings) -> bytes:
-    """The key of hashes of numbers; raises SettingsError where an account needs one and there is none."""
-    needed = [
-        account
-        for account in settings.accounts.values()
-        if any(operation.by_id for operation in PROVIDERS[account.provider].operations.values())
-    ]
-    if not needed:
-        return b""
-    return resolve_reference(settings.hash_key_ref, "hash_key_ref", os.environ).encode()
 
 
 def publisher(app: Celery) -> Callable[[Call], None]:

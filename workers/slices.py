@@ -19,9 +19,10 @@ from leadlane.schemas.settings import Account
 from leadlane.workers import verdicts
 from leadlane.workers.answers import LONGEST_COOL_DOWN_S, Meaning, meaning, retry_after_s
 from leadlane.workers.backoff import full_jitter
+from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.engine import Engine
 from leadlane.workers.keeper import Turn
-from leadlane.workers.ledger import LOST_WORDS, Aboard, Manifest
+from leadlane.workers.ledger import LOST_WORDS, Aboard, Manifest, spared
 from leadlane.workers.providers import Operation, Provider
 from leadlane.workers.providers.contract import CallRefusedError, Reading
 from leadlane.workers.transport import Answer, CallHandle, NoAnswer, Request
@@ -137,6 +138,8 @@ class Slice:
                 self._stop = self._stop or how.stop
 
     def _send(self, position: int) -> Ended:
+        if spared := self._spare(position):
+            return spared
         # What is not answered now stays what it was: '~' if the answer of an earlier attempt was lost.
         wire, before = self.one.batch.wires[position], self.one.codes[position]
         lost = ANSWER_LOST if self.operation.resend_safe(wire) else "?"
@@ -159,6 +162,23 @@ class Slice:
                 [], "throttled", "the dialer's budget is used up", retry_after_s=wait
             )
         return ended
+
+    def _spare(self, position: int) -> Ended | None:
+        """The end of a lead whose person has opted out; None if it goes, without contacts who have."""
+        number, wire = self.one.batch.numbers[position], self.one.batch.wires[position]
+        delivers, opt_outs = not self.operation.silences(wire), self.engine.opt_outs
+        numbers = [number, *self.operation.others(wire)]
+        found = self.engine.patiently(
+            lambda: opt_outs.before_call(self.turn.lane, self.account.name, numbers, delivers=delivers)
+        )
+        if found is None:
+            return Ended(self.one.codes[position], stop=Verdict([], "none", OPT_OUTS))
+        if number in found and delivers:
+            return Ended(*spared(self.one.codes[position]))
+        if found:
+            with self._lock:
+                self.one.replace(position, self.operation.without(wire, found))
+        return None
 
     def _lead_id(self, position: int) -> str:
         ids, number = self.engine.lead_ids, self.one.batch.numbers[position]

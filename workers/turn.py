@@ -7,17 +7,24 @@ from uuid import uuid4
 
 import structlog
 
+from leadlane.workers import optouts
 from leadlane.workers.accounts import NO_SETTINGS
 from leadlane.workers.conduct import Conduct, End
 from leadlane.workers.delivery import Delivery
 from leadlane.workers.engine import Engine, ShuttingDownError
 from leadlane.workers.faults import told
 from leadlane.workers.keeper import Turn
-from leadlane.workers.providers.contract import STATE_WORDS
+from leadlane.workers.membership import AgentsTurn
+from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 from leadlane.workers.states import StateTurn
+from leadlane.workers.suppressing import OptOutTurn
 
 log = structlog.get_logger(__name__)
-CONDUCTS: dict[str, type[Conduct]] = dict.fromkeys(STATE_WORDS, StateTurn)
+CONDUCTS: dict[str, type[Conduct]] = {
+    **dict.fromkeys(STATE_WORDS, StateTurn),
+    **dict.fromkeys(AGENT_WORDS, AgentsTurn),
+    **dict.fromkeys(optouts.WORDS, OptOutTurn),
+}
 """Who conducts a turn for an operation that does not carry leads."""
 
 
@@ -64,6 +71,7 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         lost_call_s=terms.lost_call_s + terms.gap_s,
         lease_until=asked + engine.settings.lease_s,
         call_began=asked,
+        seq=entry.rows[0].fields.get("seq", ""),
     )
     engine.keeper.hold(turn)
     try:

@@ -43,7 +43,7 @@ class Move:
     conflicts: int = 0
     operation: str = ""
 
-    def document(self, *, called: bool) -> dict[str, Any]:
+    def document(self, *, called: int) -> dict[str, Any]:
         """As ``leave.lua`` takes it; absent keys mean no."""
         out: dict[str, Any] = {
             "id": self.one.row.ticket,
@@ -70,7 +70,10 @@ class Move:
 
 @dataclass(slots=True)
 class Verdict:
-    """The end of a turn. ``signal`` is what the account learns; ``lost`` that the call may still run."""
+    """The end of a turn.
+
+    ``signal`` is what the account learns, ``lost`` that the call may still run, ``called`` how many were made.
+    """
 
     moves: list[Move]
     signal: Literal["ok", "throttled", "failed", "hold", "hold_op", "none"] = "ok"
@@ -80,7 +83,7 @@ class Verdict:
     retry_after_s: float | None = None
     hold: str = ""
     look: bool = False
-    called: bool = True
+    called: int = 1
     log: dict[str, object] = field(default_factory=dict)
 
 

@@ -7,14 +7,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from leadlane.schemas.errors import LeadlaneError
+from leadlane.schemas.errors import LeadlaneError, Unreachable
 
 from . import imports, output
 from .accounts import accounts
+from .agents import agents
+from .campaigns import campaigns
 from .init import init
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
+from .suppress import suppress
 
 
 class Commands(TyperGroup):
@@ -27,6 +30,9 @@ class Commands(TyperGroup):
         except LeadlaneError as exc:
             output.note("; ".join([f"leadlane: {exc}", *getattr(exc, "__notes__", ())]))
             raise typer.Exit(exc.exit_code) from None
+        except TimeoutError as exc:
+            output.note(f"leadlane: {exc}")
+            raise typer.Exit(Unreachable.exit_code) from None
         except KeyboardInterrupt:
             output.note("leadlane: stopped")
             raise typer.Exit(imports.INTERRUPTED) from None
@@ -68,6 +74,9 @@ app.command("import", epilog=f"Example: {imports.EXAMPLE}")(imports.import_file)
 app.command("update", epilog=f"Example: {imports.UPDATE_EXAMPLE}")(imports.update_file)
 app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remove_file)
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
+app.add_typer(campaigns, name="campaign")
+app.add_typer(agents, name="agents")
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
 app.add_typer(accounts, name="account")
+app.add_typer(suppress, name="suppress")

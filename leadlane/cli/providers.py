@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +11,20 @@ from . import output
 
 if TYPE_CHECKING:
     from leadlane.workers.providers import Operation, Provider
+    from leadlane.workers.providers.contract import Endpoint
 
 OPERATIONS = ("import", "update", "remove")
+CALLS = (
+    "start",
+    "pause",
+    "stop",
+    "status",
+    "campaigns",
+    "add_agents",
+    "remove_agents",
+    "sync_agents",
+    "agents",
+)
 COLUMNS = ("dialer", "operation", "call", "leads", "rate", "gap", "at once", "sent again", "source")
 
 
@@ -34,15 +46,29 @@ def show_providers(
 
 
 def _rows(provider: Provider) -> Iterator[dict[str, Any]]:
-    names = dict.fromkeys((*OPERATIONS, *provider.operations))
-    for name in names:
+    for name in dict.fromkeys((*OPERATIONS, *provider.operations)):
         operation = provider.operations.get(name)
-        row: dict[str, Any] = {
-            "provider": provider.name,
-            "operation": name,
-            "supported": operation is not None,
-        }
-        yield row | (_facts(provider, operation) if operation else {})
+        yield _row(provider, name, operation is not None) | (_facts(provider, operation) if operation else {})
+    for name in CALLS:
+        endpoints = provider.calls.get(name, ())
+        yield _row(provider, name, bool(endpoints)) | (_called(provider, endpoints) if endpoints else {})
+
+
+def _row(provider: Provider, name: str, supported: bool) -> dict[str, Any]:
+    return {"provider": provider.name, "operation": name, "supported": supported}
+
+
+def _called(provider: Provider, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Of what carries no leads. Every such call sets or shows something, so it may be sent again."""
+    return {
+        "calls": [{"method": one.method, "path": one.path} for one in endpoints],
+        "rates": list(provider.rates),
+        "gap_s": 0.0,
+        "calls_at_once": 1,
+        "resent_after_silence": "yes",
+        "behind": next((one.behind for one in endpoints if one.behind), None),
+        "source": endpoints[0].source,
+    }
 
 
 def _facts(provider: Provider, operation: Operation) -> dict[str, Any]:
@@ -74,8 +100,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         row["provider"],
         row["operation"],
-        f"{row['method']} {row['path']}",
-        str(row["leads_per_call"]),
+        ", ".join(f"{call['method']} {call['path']}" for call in row.get("calls", [row])),
+        str(row.get("leads_per_call", "")),
         ", ".join(row["rates"]) or "none",
         f"{row['gap_s']:g} s",
         str(row["calls_at_once"]),

@@ -19,7 +19,7 @@ LINE_EVERY_S: Final = 10.0
 
 
 class Watched(Protocol):
-    """What can be watched: a `leadlane.job.Job`."""
+    """What can be watched: a `leadlane.job.Job`, or a `leadlane.command.Command`."""
 
     id: str
 
@@ -47,7 +47,7 @@ def follow(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """The progress at the end of the job, shown on the way.
+    """The progress at its end, shown on the way.
 
     Raises UnknownJob; Unreachable after PATIENCE_S without an answer of Redis.
     """
@@ -73,7 +73,7 @@ def follow(
 
 
 def _obstacle(job: str, progress: Mapping[str, Any]) -> str | None:
-    if not progress["waiting"]:
+    if progress.get("waiting") == 0:  # a command counts no leads
         return f"job {job} is open: its producer may send more; `leadlane job cancel {job}` closes it"
     return f"blocked by: {progress['blocked_by']}" if progress["blocked_by"] else None
 

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from celery.result import AsyncResult
 
+from leadlane import asking
 from leadlane.schemas.errors import UnsupportedOperation
+from leadlane.workers import calling
+from leadlane.workers.celery_app import QUEUES
 from leadlane.workers.providers import PROVIDERS
+from leadlane.workers.providers.contract import AGENT_WORDS, LOOK_WORDS, STATE_WORDS
 from tests.system.conftest import Town, until
 from tests.system.judge import leads, nothing_left_over, number, producer, results
 
@@ -17,6 +21,11 @@ CAMPAIGNS = {"voiso": "3", "voiceaiwrapper": "camp_3", "dialnexa": "cmp_3", "voi
 CELLS = [(name, operation) for name in PROVIDERS for operation in OPERATIONS]
 CAN = [cell for cell in CELLS if cell[1] in PROVIDERS[cell[0]].operations]
 CANNOT = [cell for cell in CELLS if cell not in CAN]
+WITHOUT_LEADS = (*STATE_WORDS, *AGENT_WORDS, *LOOK_WORDS)
+CANNOT_EITHER = [
+    (name, word) for name, record in PROVIDERS.items() for word in WITHOUT_LEADS if word not in record.calls
+]
+TASKS = calling.TASK_OF | asking.TASK_OF
 RATE = 50
 
 
@@ -91,6 +100,39 @@ def test_what_a_dialer_cannot_do_is_refused_at_once_and_nothing_queued(
     assert f"'{operation}'" in str(refused.value)
     assert asked == []
     assert nothing_queued(town)
+
+
+def test_commands_and_look_ups_that_a_dialer_cannot_do_are_refused_at_once_and_nothing_queued(
+    town: Town,
+) -> None:
+    """All cells, without a worker."""
+    fleet = town.fleet()
+    for provider, word in CANNOT_EITHER:
+        asked: Any = fleet if word == "campaigns" else fleet.campaign(f"{provider}/{CAMPAIGNS[provider]}")
+        about = [provider] if word == "campaigns" else [[1]] if word in AGENT_WORDS else []
+        with pytest.raises(UnsupportedOperation) as refused:
+            getattr(asked, word)(*about)
+        assert f"'{provider}'" in str(refused.value)
+        assert f"'{word}'" in str(refused.value)
+    assert nothing_queued(town)
+    assert not any(town.client.exists(queue) for queue in QUEUES)
+
+
+def test_by_name_tasks_without_leads_fail_where_a_dialer_cannot_do_them(town: Town) -> None:
+    """All cells at one worker; each names account and operation, nothing enters a lane, no call is made."""
+    town.worker()
+    app = producer(town)
+    for provider, word in CANNOT_EITHER:
+        kwargs: dict[str, Any] = {"campaign": f"{provider}/{CAMPAIGNS[provider]}"}
+        kwargs |= {"user_ids": [1]} if word in AGENT_WORDS else {}
+        kwargs = {"account": provider} if word == "campaigns" else kwargs
+        sent = app.send_task(TASKS[word], kwargs=kwargs)
+        until(lambda sent=sent: sent.state == "FAILURE")  # type: ignore[misc]
+        assert f"'{provider}'" in str(sent.result)
+        assert f"'{word}'" in str(sent.result)
+    app.close()
+    assert nothing_queued(town)
+    assert town.sandbox.audit() == []
 
 
 def test_duplicates_are_to_be_updated_only_where_the_dialer_has_updates(town: Town) -> None:

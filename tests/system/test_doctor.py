@@ -14,6 +14,7 @@ def told(town: Town, code: int) -> dict[str, Any]:
 
 
 def test_a_fleet_that_is_well_is_said_to_be_and_what_is_missing_is_named(town: Town) -> None:
+    town.env["LEADLANE_HASH_KEY"] = "one of the fleet's own"
     town.worker("w1", 4, ["turns", "intake"])
     checks = told(town, 1)
     assert checks["queue control"]["found"] == "nobody reads it, 0 messages wait"

@@ -2,7 +2,8 @@
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none
--- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish}.
+-- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish,
+--   1 if something is due that could not be called}.
 local most, claims = tonumber(ARGV[1]), tonumber(ARGV[2])
 local LATER = 3600000            -- nothing is put off by more than this
 local calls, overdue, finish = {}, {}, {}
@@ -21,7 +22,7 @@ if claims > 0 then
   if #finish == 0 then finish = redis.call('ZRANGEBYSCORE', P .. ':finish', now + LATER, '+inf', 'LIMIT', 0, claims) end
   for _, id in ipairs(finish) do redis.call('ZADD', P .. ':finish', now + CALL_MS, id) end
 end
-if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish } end
+if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish, 0 } end
 
 -- A called ticket that did not come in time. In vain only if a later call has come since: the queue is FIFO.
 local function call_again(lane, l)
@@ -66,14 +67,19 @@ end
 
 -- Serves one lane of the account; false if nothing of it can be served now.
 local function serve(acct)
+  local soonest
   for _, group in ipairs({ 'control', 'leads' }) do
     local lane = redis.call('ZRANGEBYSCORE', due_key(acct, group), '-inf', now, 'LIMIT', 0, 1)[1]
     if lane then
       local row, obstacle, at, whose = try_call(lane)
       if row then calls[#calls + 1] = row return true end
-      if obstacle == 'account' and whose == acct then redis.call('ZADD', P .. ':accounts', at, acct)
+      if obstacle == 'account' and whose == acct then soonest = math.min(soonest or at, at)
       elseif obstacle ~= 'slots' then rescore(lane) return true end
     end
+  end
+  if soonest then
+    local control = redis.call('ZRANGEBYSCORE', due_key(acct, 'control'), '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    redis.call('ZADD', P .. ':accounts', math.min(soonest, num(control or soonest)), acct)
   end
   return false
 end
@@ -111,5 +117,6 @@ for _, set in ipairs({ ':accounts', ':timers' }) do
   local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
   if first then wait = math.min(wait, num(first) - now) end
 end
-if #calls == most then wait = 0 elseif wait <= 0 then wait = 100 end
-return { math.min(wait, 500), calls, overdue, finish }
+local starved = wait <= 0 and #calls < most
+if #calls == most then wait = 0 elseif starved then wait = 100 end
+return { math.min(wait, 500), calls, overdue, finish, starved and 1 or 0 }

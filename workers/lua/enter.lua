@@ -51,7 +51,7 @@ if t.expires and num(t.expires) <= now then
   return { 'done', 'expired' }
 end
 local free = called or (l.state == 'idle' and num(l.next) <= now and num(t.not_before) <= now and head(lane) == id)
-local may = free and not l.hold and now >= quiet and redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 0
+local may = free and not l.hold and now >= quiet and not hushed_by(lane) and redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 0
   and admitted_at(t.acct, l.group, 0) <= now
 if not may then
   if called then
@@ -96,7 +96,7 @@ if not mine.solo and not redis.call('HGET', ticket_key(id), 'search') then
   end
 end
 if num(ARGV[8]) > 0 then take_slot(t.acct) end
-if redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
+if l.group ~= 'control' and redis.call('HGET', acct_key(t.acct), 'probe') == 'due' then redis.call('HSET', acct_key(t.acct), 'probe', token) end
 redis.call('SADD', P .. ':flight:' .. t.acct, lane)
 -- One second is for building the body: a lost call is counted from its start, which comes after the grant.
 local lease, lost = now + num(ARGV[4]), now + 1000 + lost_ms + gap_ms

@@ -5,12 +5,13 @@
 --   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
 --   P:pay:<ticket>     string  payload: the leads, packed
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
---   P:why:<ticket>     hash  lead index, or outcome code, -> reason
+--   P:why:<ticket>     hash  lead index, or outcome code, -> reason; of a command also facts by name
 --   P:lane:<lane>      hash  state idle|called|held and what belongs to it
 --                            (of a state lane also want, the newest command, want_seq, last_seq given, hurry: a pause
---                            or stop waits, and unsure:<command>: ms until which a lost one may still run)
+--                            or stop waits, and unsure:<operation>: ms until which a lost one may still run)
 --   P:kept:<lane>      set   commands that wait for the end of a job; P:then:<job> list of those that wait for it
---   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number
+--   P:wait:<lane>      zset  waiting and called tickets by place: (epoch * 3 + class) * 2^30 + number;
+--                            those at the very front have -2^30 + number
 --   P:aboard:<lane>    list  tickets of the turn, holder first
 --   P:due:<account>:<group>   zset  free lane with work -> ms of its next turn; group is control or leads
 --   P:timers           zset  called or held lane -> ms when its call is overdue, its turn over
@@ -26,12 +27,18 @@
 --   P:told:<ticket>    string  somebody is telling the end of this ticket to tasks that wait for it; expires in 30 s
 --   P:finish           zset  ended tickets whose Celery result is still to be written -> ms when a dispatcher may
 --   P:pieces:<ticket>  int   pieces still on their way of a task that was cut (its last piece is the ticket)
+--   P:unturned:<scope> set   opt-out tickets of the scope that are not in its entries yet: none of its lanes is called
+--   P:hushed:<scope>   set   lanes that wait for that;  P:scopes set of scopes in which anybody has opted out
+--   P:optout:<scope>   hash  hidden number -> ms and source of its opt-out (workers/optouts.py, like the next two)
+--   P:had:<lane>:<month>  string  six bytes of each hidden number called in; expires 100 days after the last call
+--   P:reached          hash  lane that has such strings -> account that called last
+--   P:hashkey          string  key of hidden numbers, if workers were given none; P:hashprint what tells it from others
 --   P:dead             zset  dead tickets -> ms of death
 --   P:job:<job>        hash  counters; P:batches:<job> list of its tickets;
 --   P:key:<key>        string  idempotency key -> job; these three expire `retention` after the job's end,
 --                            while no ticket of it is dead
 local P = KEYS[1]
-local CALL_MS, IN_VAIN, BULK_TURN, SEQ = 5000, 3, 10, 2 ^ 30
+local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY = 5000, 3, 10, 2 ^ 30, '*'
 local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?', 'g', 'o' }
 
 local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention')
@@ -55,14 +62,20 @@ end
 
 -- Accounts ------------------------------------------------------------------------------------
 
+-- Until when the account cools. The dialer's own 429 is obeyed by all; what we spare it after failures, and the
+-- probe after it, are for leads: a stop does not wait for them.
+local function cools_until(a, group)
+  return (group ~= 'control' or a.cool_why ~= 'failed') and num(a.cool) or 0
+end
+
 local function rescore_account(acct)
-  local a = get(acct_key(acct), 'hold', 'cool')
+  local a = get(acct_key(acct), 'hold', 'cool', 'cool_why')
   local at
   for _, group in ipairs({ 'control', 'leads' }) do
     local first = redis.call('ZRANGE', due_key(acct, group), 0, 0, 'WITHSCORES')[2]
-    if first and (not at or num(first) < at) then at = num(first) end
+    if first then at = math.min(at or math.huge, math.max(num(first), cools_until(a, group))) end
   end
-  if at and not a.hold then redis.call('ZADD', P .. ':accounts', math.max(at, num(a.cool)), acct)
+  if at and not a.hold then redis.call('ZADD', P .. ':accounts', at, acct)
   else redis.call('ZREM', P .. ':accounts', acct) end
 end
 
@@ -85,10 +98,10 @@ end
 
 -- When one more turn of the account may begin, `ahead` of them being called already; now if at once.
 local function admitted_at(acct, group, ahead)
-  local a = get(acct_key(acct), 'hold', 'cool', 'probe', 'gcra', 'flight')
+  local a = get(acct_key(acct), 'hold', 'cool', 'cool_why', 'probe', 'gcra', 'flight')
   if a.hold then return now + CALL_MS end
-  if num(a.cool) > now then return num(a.cool) end
-  if a.probe and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
+  if cools_until(a, group) > now then return num(a.cool) end
+  if a.probe and group ~= 'control' and (a.probe ~= 'due' or ahead > 0) then return now + 500 end
   local cap = num(a.flight)
   if cap > 0 then
     if cap > 1 and group ~= 'control' then cap = cap - 1 end
@@ -200,6 +213,32 @@ local function uncall(id, acct, group)
   redis.call('ZREM', P .. ':called:' .. acct, id)
 end
 
+-- Opt-outs ------------------------------------------------------------------------------------
+
+-- A scope that the lane lies in and that has opt-outs which are not yet kept from calls, or nil.
+local function hushed_by(lane)
+  local rest = string.match(lane, '^leads/(.+)$')
+  if not rest then return nil end
+  local scopes = { 'campaign/' .. rest, 'account/' .. (string.match(rest, '^[^/]*/[^/]*') or rest), 'all' }
+  local key = P .. ':unturned:'
+  if redis.call('EXISTS', key .. scopes[1], key .. scopes[2], key .. scopes[3]) == 0 then return nil end
+  for _, scope in ipairs(scopes) do if redis.call('EXISTS', key .. scope) == 1 then return scope end end
+end
+
+local rescore                -- below
+
+-- A ticket is over: of an opt-out no number stays, and if it was the last of its scope the lanes go on.
+local function turned(id)
+  local t = get(ticket_key(id), 'acct', 'unturned')
+  if t.acct ~= NOBODY then return end
+  redis.call('DEL', P .. ':pay:' .. id)
+  local scope, key = t.unturned, P .. ':unturned:' .. (t.unturned or '')
+  if not scope or redis.call('SREM', key, id) == 0 or redis.call('EXISTS', key) == 1 then return end
+  local lanes = redis.call('SMEMBERS', P .. ':hushed:' .. scope)
+  redis.call('DEL', P .. ':hushed:' .. scope)
+  for _, lane in ipairs(lanes) do rescore(lane) end
+end
+
 local function expire_ticket(id)
   for _, part in ipairs({ ':t:', ':pay:', ':out:', ':why:', ':pieces:' }) do redis.call('PEXPIRE', P .. part .. id, retention) end
 end
@@ -210,6 +249,7 @@ local function set_done(id, job, how, own)
   expire_ticket(id)
   redis.call('HINCRBY', P .. ':job:' .. job, 'done', 1)
   end_job_if_over(job)
+  turned(id)
   return to_finish(id, own, how == 'ok' and CALL_MS or 0)
 end
 
@@ -242,7 +282,9 @@ end
 -- Whether a newer command than this one has come; of tickets that are no commands never.
 local function overtaken(lane, id)
   local seq = redis.call('HGET', ticket_key(id), 'seq')
-  return seq and num(seq) < num(redis.call('HGET', lane_key(lane), 'want_seq'))
+  if not seq then return false end
+  local l = get(lane_key(lane), 'want', 'want_seq')
+  return l.want ~= id and num(seq) <= num(l.want_seq)
 end
 
 -- Ends a command that was overtaken.
@@ -263,7 +305,7 @@ local function head(lane)
     local first = redis.call('ZRANGE', wait, 0, 0, 'WITHSCORES')
     local id = first[1]
     if not id then return nil end
-    if num(redis.call('HGET', lane_key(lane), 'turns')) % BULK_TURN == BULK_TURN - 1 then
+    if num(first[2]) >= 0 and num(redis.call('HGET', lane_key(lane), 'turns')) % BULK_TURN == BULK_TURN - 1 then
       local band = (math.floor(num(first[2]) / (3 * SEQ)) * 3 + 2) * SEQ
       id = redis.call('ZRANGEBYSCORE', wait, band, band + SEQ - 1, 'LIMIT', 0, 1)[1] or id
     end
@@ -287,7 +329,7 @@ end
 -- Puts the lane where its next action belongs, and its account with it. A lane that is called or held stands
 -- apart from the due ones: calls get overdue and turns end also while their account is held, cools or has no
 -- slot, or what they occupy would never be free again.
-local function rescore(lane)
+function rescore(lane)
   local l = get(lane_key(lane), 'state', 'hold', 'next', 'until', 'acct', 'group')
   if not l.state then return end
   if l.state ~= 'idle' then
@@ -304,6 +346,11 @@ local function rescore(lane)
       acct, at = t.acct, math.max(num(l.next), num(t.not_before))
       if redis.call('HEXISTS', acct_key(acct), 'hold:' .. t.op) == 1 then
         redis.call('ZADD', P .. ':held:' .. acct .. ':' .. t.op, at, lane)
+        at = nil
+      end
+      local scope = at and hushed_by(lane)
+      if scope then
+        redis.call('SADD', P .. ':hushed:' .. scope, lane)
         at = nil
       end
     end
@@ -367,10 +414,11 @@ local function try_call(lane)
   if not id then return nil end
   local t = get(ticket_key(id), 'acct', 'op', 'not_before')
   if math.max(num(l.next), num(t.not_before)) > now then return nil end
-  if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 then return nil end
-  local at = admitted_at(t.acct, l.group, redis.call('ZCARD', P .. ':called:' .. t.acct))
+  if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 or hushed_by(lane) then return nil end
+  local queue, ahead = queue_of(l.group), redis.call('ZCARD', P .. ':called:' .. t.acct)
+  if l.group == 'control' then ahead = math.min(ahead, redis.call('ZCARD', P .. ':calls:control')) end  -- before all leads
+  local at = admitted_at(t.acct, l.group, ahead)
   if at > now then return nil, 'account', at, t.acct end
-  local queue = queue_of(l.group)
   if redis.call('ZCARD', P .. ':calls:' .. queue) >= num(redis.call('HGET', P .. ':slots:' .. queue, 'sum')) then
     return nil, 'slots'
   end
@@ -398,7 +446,8 @@ local function end_turn(lane)
   redis.call('SREM', P .. ':flight:' .. l.acct, lane)
   if redis.call('HGET', acct_key(l.acct), 'probe') == l.token then redis.call('HSET', acct_key(l.acct), 'probe', 'due') end
   -- A lost command delays no other: what comes after it is confirmed once it can no longer run.
-  if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. redis.call('HGET', ticket_key(l.ticket), 'op'), num(l.lost))
+  local op = redis.call('HGET', ticket_key(l.ticket), 'op') or ''           -- '' if the server forgot the ticket
+  if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. op, num(l.lost))
   else redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost))) end
   set_idle(lane)
 end
@@ -417,29 +466,37 @@ end
 -- Ends a command that has not left: a newer word came.
 local function supersede(lane, id)
   local t = get(ticket_key(id), 'state', 'acct', 'job')
+  if t.state == 'done' then return end
   redis.call('ZREM', P .. ':wait:' .. lane, id)
   redis.call('SREM', P .. ':kept:' .. lane, id)
   if t.state == 'called' then uncall(id, t.acct, 'control') set_idle(lane) end
   set_superseded(id, t.job)
 end
 
--- Puts a command into its lane: what it says is wanted from now on, and older words that wait end here; or it
--- ends itself, if a newer one was there.
-local function intend(lane, id)
-  local t = get(ticket_key(id), 'op', 'seq', 'place')
-  local l = get(lane_key(lane), 'want_seq', 'state', 'lease')
-  if num(t.seq) < num(l.want_seq) then return supersede(lane, id) end
-  redis.call('HSET', lane_key(lane), 'want', t.op, 'want_seq', t.seq)
-  for _, key in ipairs({ redis.call('ZRANGE', P .. ':wait:' .. lane, 0, -1), redis.call('SMEMBERS', P .. ':kept:' .. lane) }) do
-    for _, older in ipairs(key) do
-      if num(redis.call('HGET', ticket_key(older), 'seq')) < num(t.seq) then supersede(lane, older) end
+-- What this command says is wanted from now on, and older words that have not left end here; unless a newer one was
+-- there. Of two with one sequence the later to come is newer, but not one that is only said `again`.
+-- Returns whether it is wanted now and was not before.
+local function want(lane, id, seq, again)
+  local last = num(redis.call('HGET', lane_key(lane), 'want_seq'))
+  if num(seq) < last or (again and num(seq) == last) then return false end
+  redis.call('HSET', lane_key(lane), 'want', id, 'want_seq', seq)
+  for _, ids in ipairs({ redis.call('ZRANGE', P .. ':wait:' .. lane, 0, -1), redis.call('SMEMBERS', P .. ':kept:' .. lane) }) do
+    for _, other in ipairs(ids) do
+      if other ~= id and num(redis.call('HGET', ticket_key(other), 'seq')) <= num(seq) then supersede(lane, other) end
     end
   end
+  return true
+end
+
+-- Puts a command into its lane, or ends it if a newer one was there.
+local function intend(lane, id)
+  local t = get(ticket_key(id), 'op', 'seq', 'place')
   redis.call('HSET', ticket_key(id), 'state', 'waiting')
   wait_again(lane, id, t.place)
+  if not want(lane, id, t.seq) then supersede(lane, id)
   -- What quiets a campaign waits for a call under way no longer than its lease, which is not renewed.
-  if t.op ~= 'start' and redis.call('HGET', lane_key(lane), 'state') == 'held' then
-    redis.call('HSET', lane_key(lane), 'hurry', 1, 'until', num(l.lease))
+  elseif t.op ~= 'start' and redis.call('HGET', lane_key(lane), 'state') == 'held' then
+    redis.call('HSET', lane_key(lane), 'hurry', 1)
   end
   rescore(lane)
 end

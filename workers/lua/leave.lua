@@ -9,6 +9,7 @@
 --               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
 --   may_call    true if the caller publishes the next call,
 --   replay      true if this was said before, to a server that may have forgotten it,
+--   seq         of the command about a campaign's state that the holder is, if it is one,
 --   tickets     list of {id, act: done|again|dead, codes, why (object) or absent, reason, cost (attempts used, 0 or 1),
 --               called (1 if a call was made), wait_ms, solo, behind, search, conflicts} }
 --   op of a ticket, if present, is what it goes on as (an import whose duplicates are to be updated)
@@ -47,12 +48,13 @@ end
 
 -- Throttled or failing accounts cool down; the wait doubles only for calls begun after the last cool-down.
 local function cool(key, level_field)
-  local c = get(key, level_field, 'cooled')
+  local c = get(key, level_field, 'cooled', 'cool', 'cool_why')
+  local why = num(c.cool) > now and c.cool_why == 'throttled' and 'throttled' or a.signal
   local level = num(c[level_field])
   if now - a.began_ms >= num(c.cooled) then level = level + 1 end
   local wait = a.wait_ms or a.dice * math.min(a.cap_ms, a.base_ms * 2 ^ math.min(level, 16))
   redis.call('HSET', key, level_field, level, 'cooled', now, 'cool', math.max(num(redis.call('HGET', key, 'cool')),
-    now + math.ceil(wait)), 'cool_why', a.signal, 'probe', 'due')
+    now + math.ceil(wait)), 'cool_why', why, 'probe', 'due')
 end
 
 local function signal()
@@ -61,7 +63,8 @@ local function signal()
     if a.signal == 'none' then redis.call('HSET', key, 'probe', 'due') else redis.call('HDEL', key, 'probe') end
   end
   if a.signal == 'ok' then
-    if now - a.began_ms >= num(redis.call('HGET', key, 'cooled')) then
+    local c = get(key, 'cooled', 'cool')
+    if now - a.began_ms >= num(c.cooled) and num(c.cool) <= now then     -- a command may be out while leads cool
       redis.call('HDEL', key, 'fails', 'throttles', 'trips', 'cool_why')
     end
   elseif a.signal == 'throttled' then cool(key, 'throttles')
@@ -73,6 +76,7 @@ end
 
 local l = get(lane_key(lane), 'token', 'acct')
 local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
+if doc.seq and want(lane, holder, doc.seq, true) then rescore(lane) end      -- the server had forgotten what is wanted
 for i, v in ipairs(doc.tickets) do
   local t = get(ticket_key(v.id), 'token', 'job', 'n', 'state')
   if t.job and v.codes then

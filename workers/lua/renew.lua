@@ -2,7 +2,8 @@
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  lease_ms
 -- ARGV[2]  JSON list of turns {lane, token, acct, group, tickets, lost_ms: ms from now until which the
---          running call may still be at the dialer, and the gap; turn_ms: ms left to the turn's deadline}
+--          running call may still be at the dialer, and the gap; turn_ms: ms left to the turn's deadline;
+--          seq: of the command about a campaign's state that it is about, if it is about one}
 -- Returns the tokens of the turns that are lost, and of those whose lease stays as it is.
 local lost, stays = {}, {}
 for _, turn in ipairs(cjson.decode(ARGV[2])) do
@@ -28,7 +29,9 @@ for _, turn in ipairs(cjson.decode(ARGV[2])) do
     redis.call('SADD', P .. ':flight:' .. turn.acct, turn.lane)
     redis.call('HSET', lane_key(turn.lane), 'state', 'held', 'token', turn.token, 'ticket', turn.tickets[1],
       'group', turn.group, 'deadline', now + turn.turn_ms, 'longest', turn.lost_ms + 61000)
-    l.token, l.deadline = turn.token, now + turn.turn_ms
+    if turn.seq then want(turn.lane, turn.tickets[1], turn.seq, true) end
+    if overtaken(turn.lane, turn.tickets[1]) then redis.call('HSET', lane_key(turn.lane), 'hurry', 1) end
+    l.token, l.deadline, l.want_seq = turn.token, now + turn.turn_ms, turn.seq
   end
   if l.token == turn.token then
     -- The holder's own clock bounds the turn too: the server's may have gone back.

@@ -11,7 +11,9 @@
 -- ARGV[9]  1 if the ticket may be called in this script (the caller publishes it), else 0
 -- ARGV[10] lane address for people: JSON {campaign, provider, base_url}
 -- ARGV[11..] ticket fields and values; job, n, acct and op among them; of a command about a campaign's state also
---            seq (its place among such commands, or 0) and perhaps after (a job whose end it waits for)
+--            seq (its place among such commands, or 0) and perhaps after (a job whose end it waits for); front if it
+--            goes before all others; unturned, a scope, if it is an opt-out: no leads lane of that scope is called
+--            until it is over
 -- Returns {'new', call row or false}, or {'same', false} if the ticket is known already.
 local id, lane, group, class, kind = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', ticket_key(id)) == 1 then return { 'same', false } end
@@ -22,12 +24,21 @@ local job, n = fields.job, tonumber(fields.n)
 
 local l = get(lane_key(lane), 'state', 'epoch', 'kind', 'seq')
 if not l.state then redis.call('HSET', lane_key(lane), 'state', 'idle', 'group', group, 'address', ARGV[10]) end
-local epoch, seq = num(l.epoch), num(l.seq) + 1
-if l.kind and l.kind ~= kind then epoch = epoch + 1 end
-if kind ~= 'import' then class = 0 end
-if redis.call('EXISTS', P .. ':wait:' .. lane) == 0 and (l.state or 'idle') == 'idle' then epoch, seq = 0, 1 end
-redis.call('HSET', lane_key(lane), 'epoch', epoch, 'kind', kind, 'seq', seq)
-local place = (epoch * 3 + class) * SEQ + seq
+local place
+if fields.front then
+  place = redis.call('HINCRBY', lane_key(lane), 'front', 1) - SEQ
+else
+  local epoch, seq = num(l.epoch), num(l.seq) + 1
+  if l.kind and l.kind ~= kind then epoch = epoch + 1 end
+  if kind ~= 'import' then class = 0 end
+  if redis.call('EXISTS', P .. ':wait:' .. lane) == 0 and (l.state or 'idle') == 'idle' then epoch, seq = 0, 1 end
+  redis.call('HSET', lane_key(lane), 'epoch', epoch, 'kind', kind, 'seq', seq)
+  place = (epoch * 3 + class) * SEQ + seq
+end
+if fields.unturned then
+  redis.call('SADD', P .. ':unturned:' .. fields.unturned, id)
+  redis.call('SADD', P .. ':scopes', fields.unturned)
+end
 
 redis.call('HSET', ticket_key(id), 'v', 1, 'state', 'waiting', 'lane', lane, 'place', place, 'created', now, unpack(ARGV, 11))
 if fields.expires_in then

@@ -6,14 +6,16 @@ The engine never looks into a body. It hands wire leads to ``Operation.body`` an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from leadlane.workers.answers import Meaning
 
 STATE_WORDS = ("start", "pause", "stop")
 AGENT_WORDS = ("add_agents", "remove_agents", "sync_agents")
+LOOK_WORDS = ("status", "campaigns", "agents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class Operation:
         judge: status, decoded error body -> outcome code if the refusal is about the one lead of the call
             and final, or '' to go by the table.
         answers: rows that differ from the table in ``answers.py``.
+        silences: wire lead -> whether it has the dialer leave its person alone; such a one goes also to somebody
+            who has opted out.
+        others: wire lead -> further numbers that it has called, in digits.
+        without: wire lead, numbers in digits -> the wire lead without those of its further numbers.
         source: page of the provider's reference these facts come from.
     """
 
@@ -83,11 +89,22 @@ class Operation:
     refuses: Callable[[Mapping[str, Any]], str] = lambda _: ""
     judge: Callable[[int, Any], str] = lambda _status, _body: ""
     answers: Mapping[int, Meaning] = field(default_factory=dict)
+    silences: Callable[[str], bool] = never
+    others: Callable[[str], Sequence[str]] = lambda _: ()
+    without: Callable[[str, Collection[str]], str] = lambda wire, _: wire
 
     @property
     def by_id(self) -> bool:
         """Whether a lead is named by the id that the dialer gave it."""
         return "{lead}" in self.path
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """How a campaign is told that a person has opted out: an operation, with these fields of its lead."""
+
+    operation: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +120,11 @@ class Endpoint:
     source: str
     body: Callable[[str, Sequence[str]], bytes | None] = lambda _campaign, _agents: None
     behind: str = ""
+
+    def target(self, campaign: str, agents: Sequence[str] = (), query: str = "") -> str:
+        """The path and query of one call; ``{agent}`` is the first of ``agents``."""
+        names = {"campaign": quote(campaign, safe=""), "agent": quote(agents[0], safe="") if agents else ""}
+        return self.path.format(**names) + (f"?{query}" if query else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +159,7 @@ class States:
         look: the call that shows a campaign.
         status: decoded answer of ``look`` or of a command, campaign's id -> the dialer's word for its state.
             Raises ValueError if it cannot be read.
+        name: decoded answer of ``look`` -> the campaign's name, or ''.
         reached: command -> states that are what it asks for.
         by_itself: command -> states that will become what it asks for without another word.
         passing: states that go over into others by themselves within a short time.
@@ -150,6 +173,7 @@ class States:
     by_itself: Mapping[str, frozenset[str]]
     passing: frozenset[str]
     listing: Listing | None
+    name: Callable[[Any], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +181,7 @@ class Agents:
     """Who works on a campaign.
 
     Attributes:
-        listing: the agents of a campaign; each row has ``id``.
+        listing: the agents of a campaign; each row has ``id`` and ``name``.
         add: puts at most ``most`` agents on it in one call.
         remove: takes one off.
         canonical: id as given -> its one form; raises ValueError saying what would be right.
@@ -198,6 +222,7 @@ class Provider:
         rates: limits of an account that sets none of its own.
         budget: headers that tell how many calls are left, and when (Unix seconds) the count begins anew.
         closed_words: words in a refusal that mean that the campaign, not a lead, is the trouble.
+        opt_out: how a campaign is told of an opt-out; None if it cannot be.
         states: campaign states, where the dialer lets us see or set them.
         agents: agents of campaigns, where it has such.
     """
@@ -216,11 +241,27 @@ class Provider:
     source: str
     rates: tuple[str, ...] = ()
     budget: tuple[str, str] | None = None
+    opt_out: OptOut | None = None
     states: States | None = None
     agents: Agents | None = None
 
     @property
+    def calls(self) -> dict[str, tuple[Endpoint, ...]]:
+        """What it can do beside operations on leads, by name: commands, words about agents, look-ups."""
+        found: dict[str, tuple[Endpoint, ...]] = {}
+        if self.states:
+            found |= {name: (endpoint,) for name, endpoint in self.states.commands.items()}
+            listed = (self.states.listing.endpoint,) if self.states.listing else ()
+            seen = (self.states.look,) if self.states.look else listed
+            found |= {"status": seen} if seen else {}
+            found |= {"campaigns": listed} if listed else {}
+        if self.agents:
+            add, remove, listed = self.agents.add, self.agents.remove, (self.agents.listing.endpoint,)
+            changes = {"add_agents": (add,), "remove_agents": (remove,), "sync_agents": (add, remove)}
+            found |= changes | {"agents": listed}
+        return found
+
+    @property
     def supported(self) -> tuple[str, ...]:
-        """Names of all it can do: operations on leads, commands, and words about agents."""
-        commands = self.states.commands if self.states else ()
-        return (*self.operations, *commands, *(AGENT_WORDS if self.agents else ()))
+        """Names of all it can do."""
+        return (*self.operations, *self.calls)

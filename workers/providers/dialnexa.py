@@ -11,7 +11,7 @@ from typing import Any
 
 from leadlane.schemas import dialnexa as wire
 from leadlane.schemas.outcomes import CODE_OF
-from leadlane.workers.providers.contract import Look, Operation, Provider, Reading, always, never
+from leadlane.workers.providers.contract import Look, Operation, OptOut, Provider, Reading, always, never
 
 LEADS = "https://dialnexa.mintlify.app/api-reference/campaign-leads"
 CLOSED = frozenset({"completed", "cancelled"})
@@ -65,6 +65,7 @@ DIALNEXA = Provider(
     bad_leads=lambda _body, _n: None,
     closed_words=(),
     source="https://dialnexa.mintlify.app/api-reference/rate-limits",
+    opt_out=OptOut("remove"),
     operations={
         "import": Operation(
             method="POST",
@@ -101,6 +102,7 @@ DIALNEXA = Provider(
             wire=_to_wire("remove"),
             body=lambda _wires, _campaign: None,
             read=_read("remove"),
+            silences=always,
             judge=lambda status, _body: {404: "m", 409: "r"}.get(status, ""),
             source=f"{LEADS}/delete",
         ),

@@ -5,12 +5,21 @@ Whether a second add doubles a lead is not documented: what got no answer is not
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from leadlane.schemas import voiceaiwrapper as wire
 from leadlane.schemas.outcomes import CODE_OF
-from leadlane.workers.providers.contract import CallRefusedError, Operation, Provider, Reading, always, never
+from leadlane.workers.providers.contract import (
+    CallRefusedError,
+    Operation,
+    OptOut,
+    Provider,
+    Reading,
+    always,
+    never,
+)
 
 LEADS = "https://docs.voiceaiwrapper.app/api-reference/leads-v2"
 LEADS_PER_CALL = 100  # the limit is not documented
@@ -82,6 +91,7 @@ VOICEAIWRAPPER = Provider(
     bad_leads=wire.bad_indices,
     closed_words=(),
     source=LEADS,
+    opt_out=OptOut("update", {"do_not_call": True}),
     operations={
         "import": _bulk(
             "import",
@@ -99,6 +109,7 @@ VOICEAIWRAPPER = Provider(
             "bulk-update-in-voice-campaign",
             resend_safe=always,
             read=_read_results("update"),
+            silences=lambda lead: json.loads(lead).get("do_not_call") is True,
         ),
         "remove": _bulk(
             "remove",
@@ -107,6 +118,7 @@ VOICEAIWRAPPER = Provider(
             "bulk-remove-from-voice-campaign",
             resend_safe=always,
             read=_read_results("remove"),
+            silences=always,
         ),
     },
 )

@@ -7,7 +7,7 @@ a lost answer, and what is then refused as a duplicate was delivered.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from leadlane.schemas import voicery as wire
@@ -19,6 +19,10 @@ CREATE = "https://voicery.mintlify.app/api-reference/leads/create"
 
 def _body(wires: Sequence[str], campaign: str) -> bytes:
     return json.dumps(wire.with_campaign(json.loads(wires[0]), campaign)).encode()
+
+
+def _without(lead: str, numbers: Collection[str]) -> str:
+    return json.dumps(wire.without_numbers(json.loads(lead), numbers))
 
 
 def _read(body: Any, _sent: Sequence[str]) -> Reading:
@@ -60,6 +64,8 @@ VOICERY = Provider(
             body=_body,
             read=_read,
             judge=_duplicate,
+            others=lambda lead: wire.secondary_numbers(json.loads(lead)),
+            without=_without,
             source=CREATE,
         ),
     },

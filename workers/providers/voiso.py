@@ -17,6 +17,7 @@ from leadlane.workers.providers.contract import (
     Listing,
     Look,
     Operation,
+    OptOut,
     Page,
     Provider,
     Reading,
@@ -72,6 +73,11 @@ def _status(body: Any, _campaign: str) -> str:
     return status
 
 
+def _name(body: Any) -> str:
+    found = body.get("campaign", body) if isinstance(body, dict) else None
+    return str(found.get("name") or "") if isinstance(found, dict) else ""
+
+
 def _listing(path: str, name: str, source: str) -> Listing:
     def read(body: Any, page: int) -> Page:
         rows, total = body[name], body.get("metadata", {}).get("total")
@@ -118,6 +124,7 @@ STATES = States(
     by_itself={"start": frozenset({"auto_paused", "auto_pausing"})},
     passing=frozenset({"processing", "pausing", "auto_pausing", "stopping"}),
     listing=_listing("/api/v4/campaigns", "campaigns", LIST_CAMPAIGNS),
+    name=_name,
 )
 AGENTS = Agents(
     listing=_listing(f"{CAMPAIGN}/users", "users", CAMPAIGN_USERS),
@@ -155,6 +162,7 @@ VOISO = Provider(
     bad_leads=wire.bad_indices,
     closed_words=("should be live",),
     source=RUNNING,
+    opt_out=OptOut("update", {"active": False}),
     states=STATES,
     agents=AGENTS,
     operations={
@@ -182,6 +190,7 @@ VOISO = Provider(
             adapt=_adapt("update"),
             read=_read("update"),
             unreadable="u",
+            silences=lambda lead: json.loads(lead).get("active") is False,
             source=RUNNING,
         ),
     },

@@ -6,9 +6,11 @@ import pytest
 
 from leadlane import Fleet
 from leadlane.schemas.settings import Settings, load_settings
+from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.connection import connect
 from leadlane.workers.lane_view import LaneView, lanes_with_work, living_workers
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.optouts import suppress
 
 LANE = "leads/voiso/dialer.example/3"
 
@@ -48,6 +50,18 @@ def called(lanes: Lanes) -> str:
 def enter(lanes: Lanes, ticket: str) -> None:
     entry = lanes.enter(ticket, "tok", number=1, lease_ms=9000, turn_ms=9000, lost_ms=9000, gap_ms=0, room=1)
     assert entry.verdict == "granted"
+
+
+def test_a_lane_that_waits_for_opt_outs_says_so(lanes: Lanes, settings: Settings) -> None:
+    fill(settings)
+    opt_out = suppress("all", ["12125550101"], source="job")
+    lanes.submit(opt_out, may_call=False)
+    lanes.alive("w", for_ms=60_000, slots={"turns": 4, "control": 1})
+    assert [call.ticket for call in lanes.dispatch().calls] == [opt_out.id]
+    [view] = [view for view in lanes_with_work(lanes) if view.lane == LANE]
+    assert (view.state, view.reason) == ("free", OPT_OUTS)
+    lanes.cancel(opt_out.id)
+    assert only(lanes).reason == ""
 
 
 def test_no_work_is_no_lane(lanes: Lanes) -> None:

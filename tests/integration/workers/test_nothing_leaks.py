@@ -56,6 +56,7 @@ def test_a_number_given_to_tasks_is_in_no_header_event_result_or_log(
     until: Callable[..., None],
 ) -> None:
     imports = "leadlane.leads.import"
+    app.conf.task_send_sent_event = True  # as a producer may have it
     worker = start_worker("-c", "4", "-l", "DEBUG", "-Q", "intake,control,celery").ready()
     done = [
         chain(signature(app, imports), signature(app, imports))(),

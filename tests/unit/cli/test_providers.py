@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from leadlane.cli import imports
 from leadlane.ops.main import app
 from leadlane.workers.providers import PROVIDERS
+from leadlane.workers.providers.contract import AGENT_WORDS, LOOK_WORDS, STATE_WORDS
 
 
 def shown(runner: CliRunner, *words: str) -> str:
@@ -22,11 +23,17 @@ def test_each_dialer_and_operation_has_its_row(runner: CliRunner) -> None:
     rows = json.loads(shown(runner, "--json"))["providers"]
     cells = {(row["provider"], row["operation"]): row for row in rows}
     assert cells.keys() == {
-        (name, operation) for name in PROVIDERS for operation in ("import", "update", "remove")
+        (name, operation)
+        for name in PROVIDERS
+        for operation in ("import", "update", "remove", *STATE_WORDS, *AGENT_WORDS, *LOOK_WORDS)
     }
     for (name, operation), row in cells.items():
-        assert row["supported"] == (operation in PROVIDERS[name].operations)
-        if row["supported"]:
+        assert row["supported"] == (operation in PROVIDERS[name].supported)
+        if row["supported"] and operation not in PROVIDERS[name].operations:
+            calls = PROVIDERS[name].calls[operation]
+            assert row["calls"] == [{"method": call.method, "path": call.path} for call in calls]
+            assert row["source"].startswith("https://")
+        elif row["supported"]:
             record = PROVIDERS[name].operations[operation]
             assert (row["method"], row["path"]) == (record.method, record.path)
             assert row["leads_per_call"] == record.leads_per_call
@@ -45,6 +52,8 @@ def test_people_get_a_table_with_a_dash_for_what_a_dialer_cannot(runner: CliRunn
     lines = shown(runner).splitlines()
     assert lines[0].split()[:3] == ["dialer", "operation", "call"]
     assert any(line.split() == ["voicery", "update", *"-------"] for line in lines)
+    assert any(line.split() == ["dialnexa", "sync_agents", *"-------"] for line in lines)
+    assert any("POST /api/v4/campaigns/{campaign}/users, DELETE" in line for line in lines)
     assert any("POST /v1/campaigns-leads " in line and "dialnexa" in line for line in lines)
 
 

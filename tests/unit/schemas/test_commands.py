@@ -4,7 +4,14 @@ from typing import Any
 import pytest
 
 from leadlane.schemas.addresses import CampaignAddress
-from leadlane.schemas.commands import LeadCommand, load_lead_command
+from leadlane.schemas.commands import (
+    CampaignCommand,
+    LeadCommand,
+    load_account_question,
+    load_agents_command,
+    load_campaign_question,
+    load_lead_command,
+)
 from leadlane.schemas.errors import WrongUse
 
 
@@ -60,3 +67,38 @@ def test_a_wrong_command_is_told_with_its_remedy(change: dict[str, Any], said: s
 def test_a_commands_repr_shows_no_lead() -> None:
     command = load_lead_command({"campaign": "voiso-emea/3", "leads": [{"phone_number": "+493023125000"}]})
     assert "23125" not in repr(command)
+
+
+def test_agents_are_named_by_numbers_or_text() -> None:
+    command = load_agents_command({"campaign": "voiso-emea/3", "user_ids": [42, "b-7"], "batch": None})
+    assert command == CampaignCommand(CampaignAddress("voiso-emea", "3"), user_ids=["42", "b-7"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"user_ids": None}, "either user_ids or batch must be given, not both; "),
+        ({"batch": "b1"}, "either user_ids or batch must be given, not both; "),
+        ({"user_ids": "42"}, "user_ids: is not a list; "),
+        ({"user_ids": [1, 2.5]}, "user_ids: [1] is not a user id; "),
+        ({"user_ids": [True]}, "user_ids: [0] is not a user id; "),
+        ({"user_ids": list(range(10_001))}, "user_ids: has more than 10,000 ids; "),
+        ({"seq": 4}, "seq: unknown"),
+    ],
+)
+def test_a_wrong_word_about_agents_is_told_with_its_remedy(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(WrongUse, match=re.escape(said)):
+        load_agents_command({"campaign": "voiso-emea/3", "user_ids": [1], **change})
+
+
+def test_a_question_names_a_campaign_or_an_account_and_nothing_else() -> None:
+    assert load_campaign_question({"campaign": "voiso-emea/3"}) == CampaignAddress("voiso-emea", "3")
+    assert load_account_question({"account": "voiso-emea"}) == "voiso-emea"
+    for load, kwargs, said in (
+        (load_campaign_question, {}, "campaign: missing; "),
+        (load_campaign_question, {"campaign": "voiso-emea/3", "account": "voiso-emea"}, "account: unknown"),
+        (load_account_question, {}, "account: missing; "),
+        (load_account_question, {"account": "Voiso EMEA"}, "account: is no account name; "),
+    ):
+        with pytest.raises(WrongUse, match=re.escape(said)):
+            load(kwargs)

@@ -9,6 +9,7 @@ from leadlane.schemas.errors import (
     BadCampaign,
     BadFile,
     DeadLetter,
+    DialerFailed,
     ImportInterrupted,
     LeadlaneError,
     SettingsError,
@@ -30,6 +31,7 @@ EXAMPLES = [
     BadFile("leads.pdf", "is no form of leads", "give CSV or JSONL"),
     UnknownJob("spring-7"),
     Unreachable("Redis at redis://localhost:6379/0", "nobody listens there", "start it"),
+    DialerFailed("voiso-emea", "its dialer gives no answer (timeout)", "try again later"),
     DeadLetter("payload_lost"),
     ImportInterrupted("spring-7", 1200),
 ]
@@ -49,7 +51,10 @@ def test_an_unknown_account_is_told_with_the_nearest_one() -> None:
 @pytest.mark.parametrize(
     ("error", "exit_code"),
     [
-        (error, 2 if isinstance(error, WrongUse) else 3 if isinstance(error, Unreachable) else 1)
+        (
+            error,
+            2 if isinstance(error, WrongUse) else 3 if isinstance(error, Unreachable | DialerFailed) else 1,
+        )
         for error in EXAMPLES
     ],
     ids=lambda value: type(value).__name__,

@@ -163,6 +163,7 @@ def test_a_wrong_setting_is_refused_with_its_key_and_what_would_be_right(
         ('api_key = "sk_secret"', "api_key", "is not a reference to a key; write env:NAME or file:PATH"),
         ('api_key = "env:sk-secret"', "api_key", "is not a reference to a key; "),
         ('api_key = "env:"', "api_key", "is not a reference to a key; "),
+        ('suppress_scope = "team"', "suppress_scope", "'team' is not known here; "),
         ('api_ky = "env:KEY"', "api_ky", "unknown; did you mean 'api_key'?"),
         ('rate = ["10 per s"]', "rate", '\'10 per s\' is not a rate; write "10/s" or "600/m"'),
         ("rate = [10]", "rate", '(int) is not a rate; write "10/s"'),

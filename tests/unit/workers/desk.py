@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import fakeredis
 import httpx
 
 from leadlane.schemas.settings import Account, Rate, Settings
-from leadlane.workers import turn
+from leadlane.workers import commands, turn
 from leadlane.workers.accounts import publish_facts, read_facts
 from leadlane.workers.engine import Engine
 from leadlane.workers.intake import Intake
@@ -16,6 +18,7 @@ from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.lead_ids import LeadIds
+from leadlane.workers.optouts import OptOuts
 from leadlane.workers.transport import Transport
 
 KEY = "key-of-the-dialer"
@@ -50,6 +53,7 @@ class Desk:
             transport=Transport(transport=httpx.MockTransport(dialer)),
             keeper=Keeper(lanes, worker="w", slots={"turns": 1}, lease_s=60),
             lead_ids=LeadIds(lanes, b"k" * 32),
+            opt_outs=OptOuts(lanes, b"k" * 32),
             keys={"acct": KEY},
             publish=lambda _: None,
             finish=lambda _: None,
@@ -70,6 +74,22 @@ class Desk:
         lanes.submit(ticket, may_call=False)
         lanes.seal(job)
         return ticket.id
+
+    def command(
+        self, operation: str, *, seq: int | None = 0, after: str = "", account: str = "acct", name: str = ""
+    ) -> str:
+        """The ticket of a new command."""
+        lanes, facts = self.engine.lanes, replace(read_facts(self.engine.lanes, "acct"), name=account)
+        ticket = commands.ticket(
+            facts, operation, self.campaign, {}, id=name or uuid4().hex[:8], seq=seq, after=after
+        )
+        self.engine.jobs.open(account, self.campaign, ticket.lane, operation, job=ticket.job)
+        lanes.submit(ticket, may_call=False)
+        return ticket.id
+
+    def fate(self, ticket: str) -> dict[str, object]:
+        """What became of a command so far."""
+        return self.engine.jobs.fate(ticket, self.fields(ticket))
 
     def turn(self, ticket: str) -> turn.End:
         """The next turn of the ticket, as soon as its lane is free."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from leadlane.workers.answers import Meaning
-from leadlane.workers.providers.contract import Operation, Provider, Reading, always, never
+from leadlane.workers.providers.contract import Operation, OptOut, Provider, Reading, always, never
 from tests.unit.workers.providers import ringly_schema as wire
 
 PAGE = "https://ringly.example/docs"
@@ -28,6 +28,7 @@ RINGLY = Provider(
     bad_leads=lambda _body, _n: None,
     closed_words=(),
     source=PAGE,
+    opt_out=OptOut("remove"),
     operations={
         "import": Operation(
             method="PUT",
@@ -52,6 +53,7 @@ RINGLY = Provider(
             body=lambda _wires, _campaign: None,
             read=lambda _body, _sent: Reading(all="m"),
             judge=lambda status, _body: "m" if status == 404 else "",
+            silences=always,
             source=f"{PAGE}/people#remove",
         ),
     },

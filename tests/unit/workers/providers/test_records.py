@@ -10,7 +10,7 @@ import pytest
 
 from leadlane.schemas.settings import Rate
 from leadlane.schemas.settings_schema import PROVIDERS as NAMES
-from leadlane.workers.providers import PROVIDERS, Operation
+from leadlane.workers.providers import PROVIDERS, Operation, Provider
 from leadlane.workers.providers.contract import CallRefusedError
 from tests.unit.workers.desk import KEY, Desk
 
@@ -316,3 +316,25 @@ def test_calls_of_voiso_carry_an_array(method: str, name: str) -> None:
     assert (request.method, path(request)) == (method, "/api/v4/campaigns/3/leads")
     (lead,) = json.loads(request.content)
     assert next(iter(lead)) == "phone_number"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_what_tells_a_dialer_of_an_opt_out_goes_to_somebody_who_has_opted_out(provider: Provider) -> None:
+    """Else it would be kept back with all the rest, and the dialer would call on."""
+    lead = {"phone_number": "+12125550101"}
+    if provider.opt_out:
+        operation = provider.operations[provider.opt_out.operation]
+        assert operation.silences(json.dumps(operation.wire({**lead, **provider.opt_out.fields})))
+    for name, operation in provider.operations.items():
+        wire = json.dumps(operation.wire({**lead, "name": "Ada Low", "active": True}))
+        assert operation.silences(wire) == (name == "remove"), name
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_every_number_of_a_wire_lead_is_known_and_can_be_left_out(provider: Provider) -> None:
+    contacts = [{"phone_number": "+12125550102"}, {"phone_number": "+12125550103"}]
+    operation = provider.operations["import"]
+    lead = {"phone_number": "+12125550101", "name": "Ada Low", "secondary_contacts": contacts}
+    wire = json.dumps(operation.wire(lead))
+    assert set(operation.others(wire)) == {n for n in ("12125550102", "12125550103") if n in wire}
+    assert "12125550102" not in operation.without(wire, {"12125550102"})
