@@ -22,7 +22,7 @@ STATES = {"idle": "free", "called": "called", "held": "in a turn"}
 class LaneView:
     """A lane at one moment.
 
-    ``kind`` is ``leads``, ``state`` or ``agents``; ``state`` is ``free``, ``called``, ``in a turn`` or ``on hold``;
+    ``kind`` is ``leads``, ``state``, ``agents`` or ``optout``; ``state`` is ``free``, ``called``, ``in a turn`` or ``on hold``;
     ``waiting`` and ``aboard`` count batches; ``next_s`` is seconds until its next action (None: nobody knows);
     ``reason`` says what it waits for, or ``""``.
     """
@@ -193,7 +193,8 @@ def _view(
     hushed: bool,
     now: int,
 ) -> LaneView:
-    kind, provider, _, campaign = lane.split("/", 3)
+    kind, provider, _, campaign = _parts(lane)
+    address: dict[str, str] = json.loads(fields.get("address") or "{}")
     state = fields.get("state", "idle")
     hold = _hold(fields, ticket, account, facts)
     at: float | None
@@ -207,8 +208,8 @@ def _view(
         lane=lane,
         kind=kind,
         account=account,
-        campaign=f"{account}/{campaign}",
-        provider=provider,
+        campaign=f"{account}/{address.get('campaign', campaign)}",
+        provider=address.get("provider", provider),
         state="on hold" if at is None else STATES[state],
         waiting=waiting,
         aboard=aboard,
@@ -217,9 +218,16 @@ def _view(
     )
 
 
+def _parts(lane: str) -> tuple[str, str, str, str]:
+    """Kind, provider, contact centre and campaign of a lane; one of opt-outs is of no campaign."""
+    kind, *rest = lane.split("/", 3)
+    provider, place, campaign = rest if len(rest) == 3 else ("", "", "")
+    return kind, provider, place, campaign
+
+
 def _whose(lane: str, accounts: Mapping[str, Mapping[str, str]]) -> str:
     """An account of the lane's contact centre; that of its tickets where it ever had some."""
-    _, provider, place, _ = lane.split("/", 3)
+    _, provider, place, _ = _parts(lane)
     for name, fields in accounts.items():
         facts: dict[str, Any] = json.loads(fields.get("facts") or "{}")
         if (facts.get("provider"), urlsplit(facts.get("base_url", "")).netloc) == (provider, place):
