@@ -79,7 +79,7 @@ def examine(*, calls: bool = True, transport: Transport | None = None) -> Iterat
         yield from _workers(lanes, workers)
         yield from _held(lanes, settings, workers)
         if broker := reached.get("broker", None if "broker" in urls else reached["redis"]):
-            yield from _queues(settings, broker, workers)
+            yield from _queues(settings, lanes, broker, workers)
     yield from _keys(settings, transport or Transport(), calls=calls)
     for client in reached.values():
         client.close()
@@ -257,8 +257,8 @@ def _held(lanes: Lanes, settings: Settings, workers: int) -> Iterator[Check]:
         yield Check("lanes", "note", f"{held} on hold", "see leadlane lane list; leadlane lane release A/C")
 
 
-def _queues(settings: Settings, broker: redis.Redis, workers: int) -> Iterator[Check]:
-    """Queues in which messages wait for nobody."""
+def _queues(settings: Settings, lanes: Lanes, broker: redis.Redis, workers: int) -> Iterator[Check]:
+    """Queues in which messages wait for nobody. Of control and turns the workers' slots in the lanes tell, too."""
     try:
         inspect: Any = make_app(settings).control.inspect(timeout=WORKERS_ANSWER_S)
         answers: Mapping[str, list[dict[str, Any]]] = (inspect.active_queues() or {}) if workers else {}
@@ -276,6 +276,9 @@ def _queues(settings: Settings, broker: redis.Redis, workers: int) -> Iterator[C
         )
     for name in QUEUES:
         waiting = int(broker.llen(name))
+        slots: dict[bytes, bytes] = lanes.client.hgetall(lanes.key("slots", name))  # type: ignore[assignment]
+        served = sum(float(n) > 0 for worker, n in slots.items() if worker != b"sum")
+        readers[name] = max(readers[name], served if workers else 0)
         if not readers[name] and (waiting or answers):
             yield Check(
                 f"queue {name}",

@@ -22,9 +22,9 @@ STATES = {"idle": "free", "called": "called", "held": "in a turn"}
 class LaneView:
     """A lane at one moment.
 
-    ``kind`` is ``leads``, ``state``, ``agents`` or ``optout``; ``state`` is ``free``, ``called``, ``in a turn`` or ``on hold``;
-    ``waiting`` and ``aboard`` count batches; ``next_s`` is seconds until its next action (None: nobody knows);
-    ``reason`` says what it waits for, or ``""``.
+    ``kind`` is ``leads``, ``state``, ``agents`` or ``optout``; ``state`` is ``free``, ``called``, ``in a turn`` or
+    ``on hold``; ``waiting`` and ``aboard`` count batches; ``next_s`` is seconds until its next action (None: nobody
+    knows); ``reason`` says what it waits for, or ``""``.
     """
 
     lane: str
@@ -43,14 +43,18 @@ def lanes_with_work(lanes: Lanes) -> list[LaneView]:
     """Every lane with a ticket that waits or is in a turn, the one whose turn is next first; then those on hold.
 
     Lanes are found where the scripts put them: among the called and held ones, in the due sets of their accounts,
-    in the sets of held operations, and in that of lanes on hold, which are told also while they are without work.
+    in the sets of held operations and of those that wait for opt-outs, and in that of lanes on hold, which are told
+    also while they are without work.
     """
     names = account_names(lanes)
     accounts = dict(zip(names, _hashes(lanes, (lanes.key("acct", name) for name in names)), strict=True))
+    scopes: set[bytes] = lanes.client.smembers(lanes.key("scopes"))  # type: ignore[assignment]
     found: dict[str, None] = {}
     with lanes.client.pipeline(transaction=False) as pipe:
         pipe.zrange(lanes.key("timers"), 0, -1)
         pipe.smembers(lanes.key("holds"))
+        for scope in scopes:
+            pipe.smembers(lanes.key("hushed", scope.decode()))
         for name, account in accounts.items():
             for group in GROUPS:
                 pipe.zrange(lanes.key("due", name, group), 0, -1)
