@@ -14,22 +14,28 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types bench clean
+.PHONY: help install demo up test test-all compose-test lint types bench clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '  make %-10s %s\n' "$$name" "$$what"; done
+		printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 install: $(READY)  ## the environment only: .venv with leadlane (editable) and its tools
 
 demo: $(READY)  ## the main job from end to end: server, sandbox, workers, an import, its report
 	@$(BIN)/leadlane demo $(ARGS)
 
+up: $(READY)  ## a fleet that stays: server with its data, workers, beat, Flower; Ctrl-C ends it
+	@$(BIN)/leadlane up $(ARGS)
+
 test: $(READY)  ## all tests but the slow ones
 	@$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: $(READY)  ## all tests
 	@$(PYTEST) $(ARGS)
+
+compose-test:  ## the compose stack for real: build, up, an import, down; skipped where no docker engine is
+	@.ci/compose-test
 
 lint: $(READY)  ## ruff: rules and format
 	@$(BIN)/ruff check

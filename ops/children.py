@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -31,20 +32,34 @@ class Child:
     def __init__(self, *command: str, log: Path, environ: Mapping[str, str]) -> None:
         self.command = command
         self.log = log
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", WATCHED, *command],
+        self._environ = dict(environ)
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", WATCHED, *self.command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**environ, "PYTHONUNBUFFERED": "1"},
+                env={**self._environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C reaches us, and we end it
             )
+
+    def again(self) -> None:
+        """Start it once more, after it has ended."""
+        self.kill()
+        self._process = self._started()
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """As it ended, minus the signal that killed it; None while it lives."""
+        return self._process.poll()
 
     @property
     def running(self) -> bool:
@@ -55,9 +70,13 @@ class Child:
         """The end of its output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
-    def stop(self) -> None:
-        """Ask it to end what it does, and to end; kill it if it does not."""
+    def ask(self) -> None:
+        """Ask it to end what it does, and to end."""
         self._process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to end, and wait for that; kill it if it does not."""
+        self.ask()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -86,6 +105,10 @@ class Child:
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(
+        STOP_S
+    )  # nobody is left who would see that it does not end, as when the server has gone as well
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from leadlane.files.reading import read_leads
 from leadlane.files.sources import find
 from leadlane.fleet import Fleet
 from leadlane.job import Job
-from leadlane.ops.local import LocalFleet
+from leadlane.ops.local import LocalFleet, sandbox_account
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.outcomes import DELIVERED, Outcome
 from leadlane.schemas.settings import load_settings
@@ -83,16 +83,7 @@ class Watched:
 
 
 def _environ(sandbox_url: str) -> dict[str, str]:
-    account = f"LEADLANE_ACCOUNTS__{ACCOUNT.upper()}"
-    environ = {
-        f"{account}__PROVIDER": "voiso",
-        f"{account}__BASE_URL": sandbox_url,
-        f"{account}__API_KEY": "env:LEADLANE_DEMO_KEY",
-        f"{account}__DEFAULT_REGION": "US",
-        f"{account}__TIMEOUT_S": "5",
-        f"{account}__LOST_CALL_S": str(LOST_CALL_S),
-        "LEADLANE_DEMO_KEY": "sandbox-key",
-    }
+    environ = sandbox_account(ACCOUNT, sandbox_url, timeout_s="5", lost_call_s=str(LOST_CALL_S))
     given = os.environ.get("LEADLANE_REDIS_URL")
     if given:  # a server that others may use: keep out of their way
         environ |= {"LEADLANE_REDIS_URL": given, "LEADLANE_KEY_PREFIX": f"leadlane-demo-{os.getpid()}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,12 @@ def worker(
         bool,
         typer.Option("--control", help="Serve the queue control alone: stops never wait behind imports."),
     ] = False,
+    heartbeat: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Touch this file while it works: one that gets old says it does not."
+        ),
+    ] = None,
     loglevel: LogLevel = "INFO",
 ) -> None:
     """Run a worker until it is told to stop; it then ends its calls first."""
@@ -55,7 +62,9 @@ def worker(
         resolve_key(account)  # said here, by the key's path, rather than from within the worker
     checked_key(settings, Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
     chosen = ("control",) if control else QUEUES if queues is None else _known(queues, QUEUES)
-    workers.run(settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level)
+    workers.run(
+        settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level, heartbeat=heartbeat
+    )
 
 
 @app.command(rich_help_panel=FLEET, epilog="Example: leadlane beat")
@@ -142,6 +151,71 @@ def demo(
     from leadlane.ops.demo import run
 
     raise typer.Exit(run(leads, file))
+
+
+@app.command(rich_help_panel=FLEET, epilog="Example: leadlane up --data /var/lib/leadlane")
+def up(
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Keeps the server's data and the logs between runs.")
+    ] = Path(".leadlane"),
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes, beside one for control.")] = 1,
+    concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight at once in each.")] = 20,
+    redis_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of its own server; 6379 if that is free.")
+    ] = None,
+    flower_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of Flower; 5555 if that is free.")
+    ] = None,
+    sandbox_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of the sandbox; 8400 if that is free.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Say the addresses as one JSON document on stdout.")
+    ] = False,
+) -> None:
+    """Run a whole fleet on this machine until Ctrl-C: server, workers, beat, Flower; a sandbox if there is no account.
+
+    With LEADLANE_REDIS_URL or redis_url it uses that Redis, else a server of its own, which keeps its data.
+    """
+    from leadlane.ops.up import run
+
+    raise typer.Exit(
+        run(
+            data,
+            workers=workers,
+            concurrency=concurrency,
+            redis_port=redis_port,
+            flower_port=flower_port,
+            sandbox_port=sandbox_port,
+            as_json=json,
+        )
+    )
+
+
+@app.command(rich_help_panel=FLEET, epilog="Example: leadlane doctor --json")
+def doctor(
+    calls: Annotated[
+        bool, typer.Option("--calls/--no-calls", help="Whether each account's key is tried with one GET.")
+    ] = True,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Look for what is wrong and name the remedy: settings, Redis, workers, queues, accounts, keys, clocks.
+
+    Ends with 0 if all is well, 1 with findings, 3 if something could not be reached.
+    """
+    from leadlane.ops.doctor import examine, exit_code
+
+    checks = list(examine(calls=calls))
+    code = exit_code(checks)
+    if json:
+        output.document({"ok": code == 0, "checks": [dataclasses.asdict(check) for check in checks]})
+    else:
+        marks = {"ok": "ok", "note": "note", "finding": "WRONG", "unreachable": "AWAY"}
+        output.table(
+            ("what", "", "found", "remedy"),
+            [(check.check, marks[check.level], check.found, check.remedy) for check in checks],
+        )
+    raise typer.Exit(code)
 
 
 def _reachable() -> Settings:

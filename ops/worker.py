@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from leadlane.schemas.errors import WrongUse, did_you_mean
 from leadlane.schemas.settings import Settings
@@ -18,6 +19,7 @@ def run(
     queues: Sequence[str] = QUEUES,
     name: str = "worker",
     loglevel: str = "INFO",
+    heartbeat: Path | None = None,
 ) -> None:
     """Run a worker in this process until it is told to stop (SIGTERM: ends what runs, then goes).
 
@@ -27,12 +29,14 @@ def run(
         queues: what it serves, in the order of ``QUEUES``; ``control`` alone makes a control worker.
         name: first part of its node name, ``NAME@host``.
         loglevel: of Celery and ours.
+        heartbeat: a file that is touched every few seconds while the worker does its work.
 
     Raises WrongUse for a queue that is not ours: nobody would write to it.
     """
     if unknown := [queue for queue in queues if queue not in QUEUES]:
         raise WrongUse(f"queues: '{unknown[0]}' is none of ours; {did_you_mean(unknown[0], QUEUES)}")
     app = make_worker_app(settings)
+    app.heartbeat = heartbeat
     threads = concurrency + (RESERVED if concurrency > 1 and {"control"} < set(queues) else 0)
     arguments = [
         "worker",

@@ -4,6 +4,9 @@ Every key of the file is an environment variable too, and the environment wins: 
 ``LEADLANE_REDIS_URL``; ``rate`` of the account ``voiso-emea`` is ``LEADLANE_ACCOUNTS__VOISO_EMEA__RATE``
 (a dash in an account's name is an underscore there; several rates are parted by commas). An account may
 stand in the environment alone. An empty variable is as good as none.
+
+``redis_password`` says where the password of Redis is (``env:NAME`` or ``file:PATH``, never the password itself); it
+goes into every Redis URL that has none.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from urllib.parse import quote
 
 from environs import Env
 from marshmallow import ValidationError
@@ -32,18 +36,21 @@ if TYPE_CHECKING:
 SuppressScope = Literal["campaign", "account", "all"]
 
 __all__ = [
+    "HASH_KEY_REF",
     "SUPPRESS_SCOPES",
     "Account",
     "Rate",
     "Settings",
     "SuppressScope",
     "load_settings",
+    "redis_is_given",
     "resolve_key",
     "resolve_reference",
     "without_password",
 ]
 
 CONFIG_FILE: Final = "leadlane.toml"
+DEFAULT_REDIS_URL: Final = "redis://localhost:6379/0"
 HASH_KEY_REF: Final = "env:LEADLANE_HASH_KEY"
 LOST_CALL_S: Final = 60.0
 TIMEOUT_S: Final = 30.0
@@ -79,7 +86,7 @@ class Account:
 class Settings:
     """All that a process needs to know. Times are in seconds."""
 
-    redis_url: str = field(default="redis://localhost:6379/0", repr=False)
+    redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
     broker_url: str = field(default="", repr=False)  # redis_url unless given
     result_url: str = field(default="", repr=False)  # redis_url unless given
     key_prefix: str = "leadlane"
@@ -118,7 +125,10 @@ def load_settings(
     tables = tree.pop("accounts", {})
     if not isinstance(tables, dict):
         raise SettingsError("accounts", "is not a table", "write one table for each, [accounts.NAME]")
-    settings = Settings(**_checked(SettingsSchema(), tree, "", origins))
+    given = _checked(SettingsSchema(), tree, "", origins)
+    if reference := given.pop("redis_password", ""):
+        _give_password(given, resolve_reference(reference, "redis_password", environment.variables))
+    settings = Settings(**given)
     if settings.retention_s < 10 * settings.visibility_timeout_s:
         # A message may come back that late; the ticket it belongs to must still be known then.
         raise SettingsError(
@@ -130,6 +140,29 @@ def load_settings(
     return replace(
         settings, accounts={name: _account(name, table, schema, origins) for name, table in tables.items()}
     )
+
+
+def _give_password(given: dict[str, Any], password: str) -> None:
+    """Put the password into every Redis URL that has none of its own. Raises SettingsError."""
+    for key in ("redis_url", "broker_url", "result_url"):
+        url = given.get(key) or (DEFAULT_REDIS_URL if key == "redis_url" else "")
+        if not url:
+            continue
+        scheme, _, rest = url.partition("://")
+        if scheme == "sentinel":
+            raise SettingsError(
+                "redis_password", f"cannot go with the sentinels of {key}", "write it into that URL"
+            )
+        place, slash, path = rest.partition("/")
+        user, _, host = place.rpartition("@")
+        if ":" not in user:
+            given[key] = f"{scheme}://{user}:{quote(password, safe='')}@{host}{slash}{path}"
+
+
+def redis_is_given(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment or the settings file names a Redis, rather than leaving it to the default."""
+    environment = _Environment(os.environ if environ is None else environ)
+    return bool(environment.str("LEADLANE_REDIS_URL", "")) or "redis_url" in _read_file(None, environment)
 
 
 def resolve_key(account: Account, environ: Mapping[str, str] | None = None) -> str:

@@ -159,6 +159,7 @@ class SettingsSchema(Strict):
     redis_url = _Checked(_redis_url)
     broker_url = _Checked(_redis_url)
     result_url = _Checked(_redis_url)
+    redis_password = _Checked(_reference)
     key_prefix = _Checked(_key_prefix)
     max_attempts = _number(1, 1000, "12", whole=True)
     max_age_s = _number(1, _YEAR_S, "86400")

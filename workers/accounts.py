@@ -113,6 +113,7 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
                 mapping={
                     "facts": json.dumps(_facts(account)),
                     "gcra": gcra(account.rate or default_rates(provider)),
+                    "rate": ", ".join(map(str, account.rate or default_rates(provider))),
                 },
             )
             pipe.hset(key, "flight", account.max_in_flight or 0)

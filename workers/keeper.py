@@ -67,6 +67,11 @@ class Keeper:
         self.beat()
         self._thread.start()
 
+    @property
+    def lives(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
+
     def goodbye(self) -> None:
         """No more calls shall come to this process; turns that run are still kept."""
         self.slots = dict.fromkeys(self.slots, 0)

@@ -1,4 +1,4 @@
-"""The lanes that have work, as people look at them. Reads only; the keys are those of ``lua/lane.lua``."""
+"""Lanes as people look at them. Reads only; the keys are those of ``lua/lane.lua``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from leadlane.workers.accounts import account_names
 from leadlane.workers.blocking import COOLED, OPT_OUTS
@@ -19,13 +20,15 @@ STATES = {"idle": "free", "called": "called", "held": "in a turn"}
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """A lane with work at one moment.
+    """A lane at one moment.
 
-    ``state`` is ``free``, ``called``, ``in a turn`` or ``on hold``; ``waiting`` and ``aboard`` count batches;
-    ``next_s`` is seconds until its next action (None: nobody knows); ``reason`` says what it waits for, or ``""``.
+    ``kind`` is ``leads``, ``state``, ``agents`` or ``optout``; ``state`` is ``free``, ``called``, ``in a turn`` or
+    ``on hold``; ``waiting`` and ``aboard`` count batches; ``next_s`` is seconds until its next action (None: nobody
+    knows); ``reason`` says what it waits for, or ``""``.
     """
 
     lane: str
+    kind: str
     account: str
     campaign: str
     provider: str
@@ -37,17 +40,21 @@ class LaneView:
 
 
 def lanes_with_work(lanes: Lanes) -> list[LaneView]:
-    """Every lane with a ticket that waits or is in a turn, the one whose turn is next first; holds come last.
+    """Every lane with a ticket that waits or is in a turn, the one whose turn is next first; then those on hold.
 
-    Lanes are found where the scripts put them: among the called and held ones, in the due sets of their accounts
-    and in the sets of held operations. A lane on operator hold is in none of them; the jobs that have not ended
-    name it.
+    Lanes are found where the scripts put them: among the called and held ones, in the due sets of their accounts,
+    in the sets of held operations and of those that wait for opt-outs, and in that of lanes on hold, which are told
+    also while they are without work.
     """
     names = account_names(lanes)
     accounts = dict(zip(names, _hashes(lanes, (lanes.key("acct", name) for name in names)), strict=True))
+    scopes: set[bytes] = lanes.client.smembers(lanes.key("scopes"))  # type: ignore[assignment]
     found: dict[str, None] = {}
     with lanes.client.pipeline(transaction=False) as pipe:
         pipe.zrange(lanes.key("timers"), 0, -1)
+        pipe.smembers(lanes.key("holds"))
+        for scope in scopes:
+            pipe.smembers(lanes.key("hushed", scope.decode()))
         for name, account in accounts.items():
             for group in GROUPS:
                 pipe.zrange(lanes.key("due", name, group), 0, -1)
@@ -56,39 +63,86 @@ def lanes_with_work(lanes: Lanes) -> list[LaneView]:
                     pipe.zrange(lanes.key("held", name, field.removeprefix("hold:")), 0, -1)
         for members in pipe.execute():
             found.update(dict.fromkeys(member.decode() for member in members))
-    found.update(dict.fromkeys(_lanes_of_open_jobs(lanes)))
-    now = _now_ms(lanes)
-    views = [view for view in _views(lanes, list(found), accounts, now) if view.waiting or view.aboard]
+    now = now_ms(lanes)
+    views = [
+        view
+        for view in _views(lanes, list(found), accounts, now)
+        if view.waiting or view.aboard or view.next_s is None
+    ]
     return sorted(views, key=lambda view: (view.next_s is None, view.next_s or 0.0, view.lane))
+
+
+def lane_at(lanes: Lanes, lane: str) -> LaneView:
+    """One lane, whether it has work or not."""
+    names = account_names(lanes)
+    accounts = dict(zip(names, _hashes(lanes, (lanes.key("acct", name) for name in names)), strict=True))
+    (view,) = _views(lanes, [lane], accounts, now_ms(lanes))
+    return view
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Batches of one lane that are alike: ``where`` is ``waiting``, or ``aboard`` the turn."""
+
+    where: str
+    operation: str
+    priority: str
+    batches: int
+    leads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The ticket that was called, or that holds the turn: its id is that of its Celery task."""
+
+    ticket: str
+    job: str
+    operation: str
+    attempts: int
+
+
+def groups_of(lanes: Lanes, lane: str) -> list[Group]:
+    """What is aboard and what waits, the first to go first."""
+    with lanes.client.pipeline(transaction=False) as pipe:
+        pipe.lrange(lanes.key("aboard", lane), 0, -1)
+        pipe.zrange(lanes.key("wait", lane), 0, -1)
+        aboard, waiting = pipe.execute()
+    counted: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for where, tickets in (("aboard", aboard), ("waiting", waiting)):
+        for at in range(0, len(tickets), CHUNK):
+            with lanes.client.pipeline(transaction=False) as pipe:
+                for ticket in tickets[at : at + CHUNK]:
+                    pipe.hmget(lanes.key("t", ticket.decode()), "op", "class", "n")
+                for op, priority, n in pipe.execute():
+                    kind = (where, (op or b"").decode(), (priority or b"").decode())
+                    batches, leads = counted.get(kind, (0, 0))
+                    counted[kind] = (batches + 1, leads + int(n or 0))
+    return [Group(*kind, *sums) for kind, sums in counted.items()]
+
+
+def holder_of(lanes: Lanes, lane: str) -> Holder | None:
+    """Who was called or holds the turn; None if the lane is free."""
+    ticket: bytes | None = lanes.client.hget(lanes.key("lane", lane), "ticket")  # type: ignore[assignment]
+    if ticket is None:
+        return None
+    (fields,) = _hashes(lanes, [lanes.key("t", ticket.decode())])
+    return Holder(
+        ticket.decode(), fields.get("job", ""), fields.get("op", ""), int(_number(fields, "attempts"))
+    )
 
 
 def living_workers(lanes: Lanes) -> int:
     """Worker processes that count as alive."""
-    return int(lanes.client.zcount(lanes.key("workers"), _now_ms(lanes), "+inf"))
+    return int(lanes.client.zcount(lanes.key("workers"), now_ms(lanes), "+inf"))
 
 
-def _now_ms(lanes: Lanes) -> int:
+def now_ms(lanes: Lanes) -> int:
     """The time of the lanes: that of Redis, with the offset that the scripts add."""
     with lanes.client.pipeline(transaction=False) as pipe:
         pipe.time()
         pipe.hget(lanes.key("clock"), "offset")
         (seconds, micros), offset = pipe.execute()
     return int(seconds) * 1000 + int(micros) // 1000 + int(offset or 0)
-
-
-def _lanes_of_open_jobs(lanes: Lanes) -> Iterator[str]:
-    at = 0
-    while True:
-        jobs: list[bytes] = lanes.client.zrange(lanes.key("jobs"), at, at + CHUNK - 1)  # type: ignore[assignment]
-        if not jobs:
-            return
-        with lanes.client.pipeline(transaction=False) as pipe:
-            for job in jobs:
-                pipe.hmget(lanes.key("job", job.decode()), "lane", "ended")
-            for lane, ended in pipe.execute():
-                if lane and not ended:
-                    yield lane.decode()
-        at += CHUNK
 
 
 def _hashes(lanes: Lanes, keys: Iterable[str]) -> list[dict[str, str]]:
@@ -118,7 +172,7 @@ def _views(
         ]
         tickets = _hashes(lanes, (lanes.key("t", head) for head in heads))
         for i, (name, fields, ticket) in enumerate(zip(chunk, stored, tickets, strict=True)):
-            account = ticket.get("acct") or fields.get("acct", "")
+            account = ticket.get("acct") or fields.get("acct") or _whose(name, accounts)
             yield _view(
                 name,
                 fields,
@@ -143,7 +197,8 @@ def _view(
     hushed: bool,
     now: int,
 ) -> LaneView:
-    address: dict[str, Any] = json.loads(fields.get("address") or "{}")
+    kind, provider, _, campaign = _parts(lane)
+    address: dict[str, str] = json.loads(fields.get("address") or "{}")
     state = fields.get("state", "idle")
     hold = _hold(fields, ticket, account, facts)
     at: float | None
@@ -155,15 +210,33 @@ def _view(
         at = max(_number(fields, "next"), _number(ticket, "not_before"), _number(facts, "cool"))
     return LaneView(
         lane=lane,
+        kind=kind,
         account=account,
-        campaign=f"{account}/{address.get('campaign', '')}",
-        provider=str(address.get("provider", "")),
+        campaign=f"{account}/{address.get('campaign', campaign)}",
+        provider=address.get("provider", provider),
         state="on hold" if at is None else STATES[state],
         waiting=waiting,
         aboard=aboard,
         next_s=None if at is None else max(at - now, 0.0) / 1000,
         reason=hold or (OPT_OUTS if hushed and state == "idle" else _pause(ticket, account, facts, now)),
     )
+
+
+def _parts(lane: str) -> tuple[str, str, str, str]:
+    """Kind, provider, contact centre and campaign of a lane; one of opt-outs is of no campaign."""
+    kind, *rest = lane.split("/", 3)
+    provider, place, campaign = rest if len(rest) == 3 else ("", "", "")
+    return kind, provider, place, campaign
+
+
+def _whose(lane: str, accounts: Mapping[str, Mapping[str, str]]) -> str:
+    """An account of the lane's contact centre; that of its tickets where it ever had some."""
+    _, provider, place, _ = _parts(lane)
+    for name, fields in accounts.items():
+        facts: dict[str, Any] = json.loads(fields.get("facts") or "{}")
+        if (facts.get("provider"), urlsplit(facts.get("base_url", "")).netloc) == (provider, place):
+            return name
+    return ""
 
 
 def _hold(

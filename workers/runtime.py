@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
 from leadlane.workers.optouts import OptOuts
+from leadlane.workers.pulse import ROUND_S, Pulse, answers
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -37,6 +39,8 @@ class WorkerApp(Celery):
 
     leadlane: Settings
     engine: Engine
+    heartbeat: Path | None = None
+    """The file of its pulse, if it shall have one."""
 
 
 class LaneStep(bootsteps.StartStopStep):
@@ -61,6 +65,14 @@ class LaneStep(bootsteps.StartStopStep):
         self.keeper = app.engine.keeper
         self.keeper.start()
         self.dispatcher.start()
+        if app.heartbeat:
+            keeper, broker_url = self.keeper, app.leadlane.broker_url
+            pulse = Pulse(
+                app.heartbeat, keeps=lambda: keeper.lives, broker_answers=lambda: answers(broker_url)
+            )
+            # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
+            parent.timer.call_repeatedly(ROUND_S, pulse.came_round)
+            pulse.start()
         signals.worker_shutdown.connect(self._gone, sender=parent)
 
     def close(self, parent: Any) -> None:  # noqa: ARG002

@@ -10,8 +10,10 @@ from typer.core import TyperGroup
 from leadlane.schemas.errors import LeadlaneError, Unreachable
 
 from . import imports, output
+from .accounts import accounts
 from .agents import agents
 from .campaigns import campaigns
+from .init import init
 from .jobs import jobs
 from .lanes import lanes
 from .providers import show_providers
@@ -49,7 +51,6 @@ def _version(wanted: bool) -> None:
 app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Leads into hosted dialers, under every rule of the dialer's API.",
     epilog="Example: leadlane import leads.csv --campaign voiso-emea/3 --wait",
@@ -68,6 +69,9 @@ def leadlane(
     """
 
 
+app.command(
+    "init", epilog="Example: leadlane init --provider voiso --base-url emea --key-env VOISO_EMEA_KEY"
+)(init)
 app.command("import", epilog=f"Example: {imports.EXAMPLE}")(imports.import_file)
 app.command("update", epilog=f"Example: {imports.UPDATE_EXAMPLE}")(imports.update_file)
 app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remove_file)
@@ -76,6 +80,7 @@ app.add_typer(campaigns, name="campaign")
 app.add_typer(agents, name="agents")
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
+app.add_typer(accounts, name="account")
 app.add_typer(suppress, name="suppress")
 app.add_typer(uncertain, name="uncertain")
 app.add_typer(dead, name="dead")

@@ -65,6 +65,11 @@ class SandboxProcess:
             raise RuntimeError("the sandbox did not start; what it said stands above")
         return self
 
+    @property
+    def running(self) -> bool:
+        """Whether it lives."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self) -> None:
         """End it and wait for its end."""
         if self._process and self._process.poll() is None:

@@ -17,4 +17,14 @@ for i = 3, #ARGV, 2 do
   if slots == 0 then redis.call('HDEL', key, ARGV[1]) else redis.call('HSET', key, ARGV[1], slots) end
   redis.call('HINCRBY', key, 'sum', slots - before)
 end
+-- The last to leave, with no turn under way, marks the stop as clean: nothing is in flight that a server which
+-- restarts may have forgotten (boot.lua). Whoever comes takes the marker away.
+local function in_turn()
+  for _, acct in ipairs(redis.call('SMEMBERS', P .. ':names')) do
+    if redis.call('SCARD', P .. ':flight:' .. acct) > 0 then return true end
+  end
+  return false
+end
+if ARGV[2] ~= '0' then redis.call('HDEL', P .. ':clock', 'clean')
+elseif redis.call('ZCOUNT', P .. ':workers', now, '+inf') == 0 and not in_turn() then redis.call('HSET', P .. ':clock', 'clean', 1) end
 return redis.call('ZCARD', P .. ':workers')

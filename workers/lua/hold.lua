@@ -9,8 +9,11 @@ local what, name, op, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = what == 'lane' and lane_key(name) or acct_key(name)
 local field = what == 'operation' and 'hold:' .. op or 'hold'
 local before = redis.call('HGET', key, field)
-if reason == '' then redis.call('HDEL', key, field) else redis.call('HSET', key, field, reason) end
-if what == 'lane' then rescore(name) else
+if what == 'lane' then
+  hold_lane(name, reason)
+  rescore(name)
+else
+  if reason == '' then redis.call('HDEL', key, field) else redis.call('HSET', key, field, reason) end
   if what == 'account' and reason == '' then redis.call('HDEL', key, 'cool', 'cool_why', 'probe', 'fails', 'throttles', 'trips') end
   if what == 'operation' and reason == '' then
     local held = P .. ':held:' .. name .. ':' .. op

@@ -1,7 +1,7 @@
 -- lane.lua: what the lane scripts share; the loader puts it before each of them.
 -- KEYS[1]  the prefix P, of which every key is built (one primary, no cluster):
 --   P:clock            hash  run_id of the server, quiet (ms until which no turn is given), lost (ms),
---                            retention (ms), clean (marker of a clean stop), offset (ms; model test only)
+--                            retention (ms), clean (the last worker has left in peace), offset (ms; model test only)
 --   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
 --   P:pay:<ticket>     string  payload: the leads, packed
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
@@ -17,6 +17,8 @@
 --   P:timers           zset  called or held lane -> ms when its call is overdue, its turn over
 --   P:held:<account>:<op>     zset  lanes whose head may not go on while the operation is held
 --   P:accounts         zset  account -> ms when one of its lanes is due; one on hold is not in it
+--   P:holds            set   lanes on hold, by an operator or because their campaign takes no leads
+--   P:names            set   accounts that workers have published
 --   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit
 --   P:called:<account> zset  tickets called and not yet come;  P:calls:<queue> the same per queue, by call number
 --   P:flight:<account> set   lanes held by a turn
@@ -394,6 +396,16 @@ function rescore(lane)
     redis.call('ZADD', due_key(acct, l.group), at, lane)
     rescore_account(acct)
   elseif l.acct and redis.call('ZREM', due_key(l.acct, l.group), lane) == 1 then rescore_account(l.acct) end
+end
+
+local function hold_lane(lane, reason)
+  if reason == '' then
+    redis.call('HDEL', lane_key(lane), 'hold')
+    redis.call('SREM', P .. ':holds', lane)
+  else
+    redis.call('HSET', lane_key(lane), 'hold', reason)
+    redis.call('SADD', P .. ':holds', lane)
+  end
 end
 
 local function set_idle(lane)

@@ -99,7 +99,7 @@ redis.call('SREM', P .. ':flight:' .. l.acct, lane)
 redis.call('DEL', P .. ':aboard:' .. lane)
 redis.call('HSET', lane_key(lane), 'next', now + doc.rest_ms)
 if doc.unsure_ms then redis.call('HSET', lane_key(lane), 'unsure:' .. a.op, now + doc.unsure_ms) end
-if doc.hold then redis.call('HSET', lane_key(lane), 'hold', doc.hold) end
+if doc.hold then hold_lane(lane, doc.hold) end
 set_idle(lane)
 rescore(lane)
 rescore_account(l.acct)

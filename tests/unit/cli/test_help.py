@@ -35,6 +35,14 @@ def test_the_first_commands_are_there() -> None:
         "job-watch",
         "job-report",
         "lane-list",
+        "init",
+        "up",
+        "doctor",
+        "lane-show",
+        "lane-hold",
+        "lane-release",
+        "account-list",
+        "account-release",
     ]
     assert {"-".join(path) for path in ALL} >= set(wanted)
 

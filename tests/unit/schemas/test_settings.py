@@ -10,6 +10,7 @@ from leadlane.schemas.settings import (
     Account,
     Settings,
     load_settings,
+    redis_is_given,
     resolve_key,
     resolve_reference,
     without_password,
@@ -371,3 +372,58 @@ def test_a_rate_is_calls_per_time(text: str, rate: Rate) -> None:
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a rate"):
         Rate.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "with_password"),
+    [
+        ("redis://cache:6379/1", "redis://:a%2Fb%40c@cache:6379/1"),
+        ("rediss://me@cache", "rediss://me:a%2Fb%40c@cache"),
+        ("unix:///run/redis.sock?db=1", "unix://:a%2Fb%40c@/run/redis.sock?db=1"),
+        ("redis://:own@cache/0", "redis://:own@cache/0"),
+    ],
+)
+def test_the_password_of_redis_comes_from_where_it_is_kept(url: str, with_password: str) -> None:
+    Path("password").write_text("a/b@c\n")
+    settings = load(
+        'redis_password = "file:password"\nbroker_url = "redis://broker"', {"LEADLANE_REDIS_URL": url}
+    )
+    assert settings.redis_url == settings.result_url == with_password
+    assert settings.broker_url == "redis://:a%2Fb%40c@broker"
+    assert "a/b@c" not in repr(settings)
+    assert "a%2Fb" not in without_password(settings.redis_url)
+
+
+def test_the_password_goes_to_the_redis_that_nobody_named_too() -> None:
+    settings = load("", {"LEADLANE_REDIS_PASSWORD": "env:PASSWORD", "PASSWORD": "s"})
+    assert settings.redis_url == "redis://:s@localhost:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "problem"),
+    [
+        ('redis_password = "hunter2"', {}, "is not a reference"),
+        ('redis_password = "file:nowhere"', {}, "cannot be read"),
+        ('redis_password = "env:PASSWORD"', {}, "PASSWORD is not set"),
+        (
+            'redis_password = "env:P"\nredis_url = "sentinel://a:26379;sentinel://b:26379"',
+            {"P": "hunter2"},
+            "cannot go with the sentinels of redis_url",
+        ),
+    ],
+)
+def test_a_password_that_cannot_be_had_is_said_and_not_shown(
+    text: str, environ: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(text, environ)
+    assert refused.value.path == "redis_password"
+    assert problem in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_whether_a_redis_is_named_is_known() -> None:
+    assert not redis_is_given({})
+    assert redis_is_given({"LEADLANE_REDIS_URL": "redis://x"})
+    load('redis_url = "redis://localhost:6379/0"')
+    assert redis_is_given({})
