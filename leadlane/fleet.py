@@ -88,8 +88,8 @@ class Fleet:
     def suppressed(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
         """Ask which of these numbers nobody may call there, by an opt-out of that scope or of a wider one.
 
-        Without a scope: by any opt-out. ``wait`` tells their places in ``suppressed``, and per scope in ``scopes``;
-        errors as above.
+        Without a scope: by any opt-out, and which campaigns got them in the last hundred days. ``wait`` tells their
+        places in ``suppressed``, per scope in ``scopes``, and per campaign in ``campaigns``; errors as above.
         """
         from leadlane.workers.optouts import lookup
 

@@ -83,7 +83,7 @@ def forget(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dict
 def look_up(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Which of the numbers have opted out, by their places in what was asked, also per scope; no number.
 
-    Who asks of all asks of every scope.
+    Who asks of all asks of every scope, and learns which campaigns got which of them in the last hundred days.
     """
     numbers = asked["numbers"]
     where: dict[str, list[int]] = {}
@@ -91,10 +91,20 @@ def look_up(engine: Engine, _: str, scope: str, asked: Mapping[str, Any]) -> dic
         found = engine.opt_outs.suppressed([one], numbers)
         if places := [i for i, number in enumerate(numbers) if number in found]:
             where[one] = places
-    return {
+    told: dict[str, Any] = {
         "numbers": len(numbers),
         "suppressed": sorted({i for them in where.values() for i in them}),
         "scopes": where,
+    }
+    if scope != EVERYWHERE:
+        return told
+    return told | {
+        "campaigns": {
+            f"{reached.account}/{reached.lane.split('/', 3)[3]}": [
+                i for i, number in enumerate(numbers) if number in reached.numbers
+            ]
+            for reached in engine.opt_outs.reached(scope, numbers)
+        }
     }
 
 

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from leadlane.schemas.errors import LeadlaneError, Unreachable
 
-from . import imports, output
+from . import imports, leads, output
 from .accounts import accounts
 from .agents import agents
 from .campaigns import campaigns
@@ -78,6 +78,7 @@ app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remov
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
 app.add_typer(campaigns, name="campaign")
 app.add_typer(agents, name="agents")
+app.command("lead", epilog=f"Example: {leads.EXAMPLE}")(leads.show_lead)
 app.add_typer(jobs, name="job")
 app.add_typer(lanes, name="lane")
 app.add_typer(accounts, name="account")

@@ -141,7 +141,7 @@ def list_them(
 
 def _look_up(numbers: list[str], *, json: bool) -> None:
     found: list[list[str]] = [[] for _ in numbers]
-    for scope, places in _answer(_fleet().suppressed(numbers))["scopes"].items():
+    for scope, places in answer(_fleet().suppressed(numbers))["scopes"].items():
         for place in places:
             found[place].append(scope)
     if json:
@@ -154,7 +154,7 @@ def _look_up(numbers: list[str], *, json: bool) -> None:
 
 
 def _tell(commands: list[Command], taken: int, wrong: int, *, wait: bool, json: bool) -> None:
-    answers = [_answer(command) for command in commands] if wait else []
+    answers = [answer(command) for command in commands] if wait else []
     counted: dict[str, Any] = {}
     for name in ("new", "removed", "campaigns_told", "campaigns_not_told"):
         if any(name in answer for answer in answers):
@@ -170,7 +170,8 @@ def _tell(commands: list[Command], taken: int, wrong: int, *, wait: bool, json: 
         raise typer.Exit(1)
 
 
-def _answer(command: Command) -> dict[str, Any]:
+def answer(command: Command) -> dict[str, Any]:
+    """What became of a word about numbers, once a worker has done it. Raises TimeoutError, WrongUse."""
     progress = command.wait(ANSWERS_WITHIN_S)
     if progress["outcome"] != "reached":
         raise WrongUse(f"command {command.id}: {progress['outcome']}; {progress['reason'] or 'ask again'}")

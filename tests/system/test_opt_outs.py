@@ -126,6 +126,9 @@ def test_the_command_line_opts_out_tells_and_lets_call_again(town: Town) -> None
     asked = town.run("suppress", "list", VICTIM, number(7), number(8), "--json")
     found = [row["opted_out"] for row in json.loads(asked.stdout)["numbers"]]
     assert [len(where) for where in found] == [1, 1, 0]
+    of_one = json.loads(town.run("lead", VICTIM, "--json").stdout)
+    assert of_one["campaigns"] == ["voiso/3"]
+    assert [scope.split("/")[0] for scope in of_one["opted_out"]] == ["account"]
     refused = town.run("suppress", "add", VICTIM)
     assert refused.returncode == 2
     assert "name the one scope" in refused.stderr
