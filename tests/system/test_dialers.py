@@ -28,7 +28,8 @@ BEHIND = [
 ]
 OFF = [cell for cell in CELLS if any(cell == (name, operation) for name, operation, _ in BEHIND)]
 CANNOT = [cell for cell in CELLS if cell not in CAN] + OFF
-COMMANDS = [cell for cell in BEHIND if cell[1] not in OPERATIONS]
+COMMANDS = [cell for cell in BEHIND if cell[1] in STATE_WORDS]
+LISTS = [(name, switch) for name, word, switch in BEHIND if word == "campaigns"]
 REACHED = {
     "dialnexa": {"start": "running", "pause": "paused"},
     "voicery": {"start": "in-progress", "stop": "stopped"},
@@ -174,6 +175,19 @@ def test_a_command_that_is_off_is_refused_at_once_and_nothing_queued(
     with pytest.raises(UnsupportedOperation, match=rf"'{provider}'.*'{command}'.*{switch} = true"):
         getattr(campaign, command)()
     assert nothing_queued(town)
+
+
+@pytest.mark.parametrize(("provider", "switch"), LISTS)
+def test_a_list_of_campaigns_that_is_off_is_refused_and_comes_when_it_is_on(
+    town: Town, provider: str, switch: str
+) -> None:
+    with pytest.raises(UnsupportedOperation, match=rf"'{provider}'.*'campaigns'.*{switch} = true"):
+        town.fleet().campaigns(provider)
+    assert nothing_queued(town)
+    switch_on(town, provider)
+    town.worker()
+    send(town, provider, "import", leads(1, name="Ada"))
+    assert CAMPAIGNS[provider] in [str(row["id"]) for row in town.fleet().campaigns(provider)]
 
 
 @pytest.mark.parametrize(("provider", "command", "_switch"), COMMANDS)
