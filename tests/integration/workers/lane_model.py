@@ -27,6 +27,11 @@ from tests.still_clock import BEGINNING_MS, on_a_still_clock
 GAP, LEASE, TIMEOUT, LOST, TURN, BEGIN = 2_000, 5_000, 6_000, 8_000, 10_000, 1_000
 SLOTS, ROOM, RETENTION, REMEMBER = 2, 6, 3_600_000_000, 60_000
 LANES = ("leads/voiso/x/1", "leads/voiso/x/2", "leads/voiso/y/1")
+SCOPES = ("campaign/voiso/x/1", "account/voiso/x", "all")
+"""Of opt-outs; each covers more of LANES than the one before."""
+ALL_LANES = (*LANES, *(f"optout/{scope}" for scope in SCOPES))
+NOBODY = "*"
+"""The account of an opt-out."""
 RATES = {"metered": (Rate(2, 1.0), Rate(6, 10.0)), "capped": (), "plain": ()}
 CAPS = {"metered": 0, "capped": 1, "plain": 0}
 MOVES = {
@@ -67,6 +72,7 @@ class Batch:
     calls_out: int = 0
     unanswered: set[int] = field(default_factory=set)
     resent: set[int] = field(default_factory=set)
+    scope: str = ""
     has_result: bool = False
 
 
@@ -107,6 +113,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    queue: str
     ticket: str
     number: int
 
@@ -141,7 +148,7 @@ class World:
             self.lanes,
             publish=self._publish,
             finish=self._finish,
-            queue_is_empty=lambda _queue: not self.queue,
+            queue_is_empty=lambda queue: not any(message.queue == queue for message in self.queue),
         )
         client.hset("P:clock", mapping={"lost": LOST + GAP, "retention": RETENTION})
         for account, rates in RATES.items():
@@ -196,17 +203,24 @@ class World:
         job: str = "j1",
         may_call: bool = True,
         twice: bool = False,
+        front: bool = False,
     ) -> str:
+        """``front`` is for what is no import: it goes before all that waits, as word of an opt-out does."""
         number = next(self.names)
         name = f"t{number}"
         kind = "import" if op == "import" else "other"
-        epoch, last = self.kinds.get(lane, (0, kind))
-        epoch += last != kind
-        self.kinds[lane] = (epoch, kind)
+        front = front and kind == "other"
+        if front:
+            epoch = -1
+        else:
+            epoch, last = self.kinds.get(lane, (0, kind))
+            epoch += last != kind
+            self.kinds[lane] = (epoch, kind)
         ticket = Ticket(
             name, lane, {"campaign": "1"}, account, op, "1", job, b"payload", n, n - decided, priority,
             codes="i" * decided + "." * (n - decided) if decided else "",
             why=dict.fromkeys(range(decided), "no number"), options=options, expires_in_ms=expires,
+            front=front,
         )  # fmt: skip
         self.batches[name] = Batch(
             name, lane, account, op, options, n, n - decided, job,
@@ -223,6 +237,33 @@ class World:
             assert self.lanes.submit(ticket, may_call=may_call) == (False, None)
             self.look(changed=False)
         return name
+
+    def opt_out(self, scope: str, *, may_call: bool, job: str = "j1") -> None:
+        """From now until this is over no lead of the scope is called."""
+        number = next(self.names)
+        name, lane = f"t{number}", f"optout/{scope}"
+        self.batches[name] = Batch(
+            name, lane, NOBODY, "optout", "", 1, 1, job, (0, 0, number), None, scope=scope
+        )
+        ticket = Ticket(
+            name, lane, {"campaign": ""}, NOBODY, "optout", "", job, b"payload", 1, 1, group="control",
+            unturned=scope,
+        )  # fmt: skip
+        with self._calls():
+            new, call = self.lanes.submit(ticket, may_call=may_call)
+            assert new
+            self.look()
+        if call:
+            self._publish(call)
+
+    def _is_hushed(self, lane: str) -> bool:
+        """Whether somebody has opted out in a scope of the lane and is not yet kept from its calls."""
+        pending = {batch.scope for name, batch in self.batches.items() if self.seen.state(name) != "done"}
+        _, _, campaign = lane.partition("leads/")
+        account = campaign.rpartition("/")[0]
+        return bool(campaign) and not pending.isdisjoint(
+            {f"campaign/{campaign}", f"account/{account}", "all"}
+        )
 
     def cancel(self, name: str) -> None:
         was, lease_holds = self.seen.state(name), self._lease_holds(self.batches[name].lane)
@@ -298,9 +339,9 @@ class World:
     # The broker ------------------------------------------------------------------------------------
 
     def _publish(self, call: Call) -> None:
-        assert call.queue == "turns"
+        assert call.queue == _queue_of(self.batches[call.ticket].lane)
         self.batches[call.ticket].calls_out += 1
-        self.queue.append(Message(call.ticket, call.number))
+        self.queue.append(Message(call.queue, call.ticket, call.number))
 
     def lose_message(self, index: int) -> None:
         if self.has_messages():
@@ -321,13 +362,20 @@ class World:
         before = self.seen.called
         yield
         after = self.seen.called
-        if len(after) > len(before):
-            assert len(after) <= self.seen.number("sum", "slots", "turns"), (
+        for name in after.keys() - before.keys():
+            queue = _queue_of(self.batches[name].lane)
+            assert self._called_in(queue) <= self._slots_of(queue), (
                 "more calls than living workers have slots"
             )
-        for name in after.keys() - before.keys():
+            assert not self._is_hushed(self.batches[name].lane), "called while an opt-out of the scope waits"
             assert self.now() >= self.quiet_until, "called in the quiet time"
             self._must_be_head(name, turns=int(self.seen.number("turns", "lane", self.batches[name].lane)))
+
+    def _called_in(self, queue: str) -> int:
+        return len(self.seen.scores("calls", queue))
+
+    def _slots_of(self, queue: str) -> float:
+        return self.seen.number("sum", "slots", queue)
 
     def _must_be_head(self, name: str, *, turns: int) -> None:
         """Order: by class inside an epoch, every tenth turn for bulk; what has expired is passed over."""
@@ -386,7 +434,7 @@ class World:
                 "lane": run.lane,
                 "token": run.token,
                 "acct": run.account,
-                "group": "leads",
+                "group": "control" if run.account == NOBODY else "leads",
                 "tickets": [row.ticket for row in run.rows],
                 "lost_ms": max((run.flight.start if run.flight else asked + BEGIN) + LOST + GAP - asked, 0),
                 "turn_ms": max(run.deadline - asked, 0),
@@ -455,13 +503,14 @@ class World:
     def _must_be_granted(self, batch: Batch) -> bool:
         """Whether it is called and nothing stands in its way; rates are left open."""
         account, lane = self.seen.hash("acct", batch.account), self.seen.hash("lane", batch.lane)
-        free = not CAPS[batch.account] or not self.seen.members("flight", batch.account)
+        free = not CAPS.get(batch.account) or not self.seen.members("flight", batch.account)
         held = {"hold", f"hold:{batch.op}", "probe"} & account.keys() or "hold" in lane
         cools = float(account.get("cool", 0)) - self.skew > self.now()
         quiet = self._quiet()
         late = self._expired(batch)
         called = self.seen.state(batch.id) == "called"
-        return called and free and not (held or cools or quiet or late or RATES[batch.account])
+        hushed = self._is_hushed(batch.lane)
+        return called and free and not (held or cools or quiet or late or hushed or RATES.get(batch.account))
 
     def _aboard_with(self, holder: Batch) -> list[str] | None:
         """Who must be aboard if this ticket is granted its turn now; None if a jump of the clock leaves that open."""
@@ -487,6 +536,7 @@ class World:
         if before.state(holder.id) != "called":
             self._must_be_head(holder.id, turns=turns)
         assert at >= self.quiet_until, "a turn in the quiet time"
+        assert not self._is_hushed(run.lane), "a turn while an opt-out of the scope waits"
         assert at >= holder.not_before, "a turn before its backoff is over"
         self._lane_is_clear(run.lane, at)
         self._account_admits(run.account, at, run.token)
@@ -506,7 +556,7 @@ class World:
         self._rate_is_kept(account, at)
         fields, lanes = self.seen.hash("acct", account), self.seen.members("flight", account)
         assert "hold" not in fields, "a turn of an account on hold"
-        assert not CAPS[account] or len(lanes) <= CAPS[account]
+        assert not CAPS.get(account) or len(lanes) <= CAPS[account]
         assert at >= self.cool_until[account], "a turn while the account cools down"
         if self.cool_until[account]:
             assert self.probing.get(account) not in {self._token(lane) for lane in lanes}, (
@@ -516,7 +566,7 @@ class World:
 
     def _rate_is_kept(self, account: str, at: int) -> None:
         self.grants[account].append(at)
-        for rate in RATES[account]:
+        for rate in RATES.get(account, ()):
             inside = sum(at - rate.period_s * 1000 < one <= at for one in self.grants[account])
             assert inside <= rate.count, f"{inside} calls in {rate.period_s} s"
 
@@ -531,8 +581,8 @@ class World:
         self.look()
 
     def begin(self, run: Run) -> None:
-        """The first byte of a call leaves, if the lease holds."""
-        if run.flight or run.frozen:
+        """The first byte of a call leaves, if the lease holds; an opt-out makes none."""
+        if run.flight or run.frozen or run.account == NOBODY:
             return
         flight = Flight(run.lane, self.now())
         if flight.start > run.begin_by:
@@ -550,7 +600,7 @@ class World:
     def leave(self, run: Run, kind: str, *, late: int = 0, seed: int = 0, lost_reply: bool = False) -> None:
         """The turn ends as ``kind`` says, ``late`` ms after its call did."""
         self.runs.remove(run)
-        if not run.flight:
+        if not run.flight and (run.account != NOBODY or kind != "ok"):
             kind = "not sent"
         now = self.now()
         end = max(now - late, run.flight.start) if run.flight else now
@@ -626,7 +676,7 @@ class World:
         with self._calls():
             self.dispatcher.step()
             self.look()
-        for lane in LANES:
+        for lane in ALL_LANES:
             assert not self._is_overlooked(lane), (
                 f"{lane} is due, nothing is in its way, and it was not called"
             )
@@ -651,8 +701,9 @@ class World:
         cools = float(account.get("cool", 0)) - self.skew > self.now()
         later = max(float(fields.get("next", 0)) - self.skew, head.not_before) > self.now()
         quiet = self._quiet()
-        slots = len(self.seen.called) < self.seen.number("sum", "slots", "turns")
-        return slots and not (held or cools or later or quiet or RATES[head.account] or CAPS[head.account])
+        slots = self._called_in(_queue_of(lane)) < self._slots_of(_queue_of(lane))
+        limited = RATES.get(head.account) or CAPS.get(head.account) or self._is_hushed(lane)
+        return slots and not (held or cools or later or quiet or limited)
 
     def _quiet(self) -> bool:
         return self.now() + self.skew < self.seen.number("quiet", "clock")
@@ -727,7 +778,7 @@ class World:
             for name in now.tickets:
                 self._moved_rightly(name, before, now, own=name in own, left=left, by_hand=name == by_hand)
                 self._codes_rightly(name, before, now, stale=stale, by_hand=name == by_hand)
-        is_sound(now, self.batches, lanes=LANES, sealed=self.sealed)
+        is_sound(now, self.batches, lanes=ALL_LANES, sealed=self.sealed)
 
     def _moved_rightly(
         self, name: str, before: Snapshot, now: Snapshot, *, own: bool, left: bool, by_hand: bool
@@ -774,6 +825,7 @@ class World:
         self.start_worker()
         for _ in range(500):
             self._release_lanes()
+            self._give_up_dead_opt_outs()
             self.work()
             if all(self.seen.state(name) in ENDED for name in self.batches) and not self.seen.finish:
                 break
@@ -784,13 +836,23 @@ class World:
         for name, batch in self.batches.items():
             assert name in self.seen.tickets, name
             assert batch.has_result, f"nobody wrote the result of {name}"
-        for job in {batch.job for batch in self.batches.values()}:
+        for job in sorted({batch.job for batch in self.batches.values()}):
             self.seal(job)
 
     def _release_lanes(self) -> None:
         for lane in LANES:
             if "hold" in self.seen.hash("lane", lane):
                 self.hold("lane", lane, "", "")
+
+    def _give_up_dead_opt_outs(self) -> None:
+        """Until somebody does, their scopes are silent."""
+        for name in self.seen.scores("dead"):
+            if self.batches[name].scope:
+                self.settle_dead(name, "discard")
+
+
+def _queue_of(lane: str) -> str:
+    return "turns" if lane.startswith("leads/") else "control"
 
 
 def _essence(snapshot: Snapshot) -> tuple[Any, ...]:

@@ -89,13 +89,13 @@ class Snapshot:
         found = defaultdict(list)
         for key, (kind, _, value) in self.keys.items():
             what, _, name = key.removeprefix("P:").partition(":")
-            if what in ("due", "flight", "held"):
+            if what in ("due", "flight", "held", "hushed"):
                 for lane in value[::2] if kind == "zset" else value:
                     found[what, lane].append(name)
         return found
 
     def sets_of(self, what: str, lane: str) -> list[str]:
-        """Names of the sets of that kind in which a lane stands: account, account:group or account:operation."""
+        """Names of the sets of that kind in which a lane stands: account, account:group, account:operation or scope."""
         return self._sets.get((what, lane), [])
 
     @cached_property
@@ -106,7 +106,8 @@ class Snapshot:
     @cached_property
     def called(self) -> dict[str, int]:
         """Tickets called and not yet come, with the number of their call."""
-        return {name: int(number) for name, number in self.scores("calls", "turns").items()}
+        calls = {**self.scores("calls", "turns"), **self.scores("calls", "control")}
+        return {name: int(number) for name, number in calls.items()}
 
     def state(self, ticket: str) -> str:
         """A ticket's state, ``new`` before it is known."""
@@ -173,6 +174,8 @@ def _lane_is_where_its_state_says(now: Snapshot, lane: str) -> str | None:
     """Checks one lane; the account in whose due set it stands."""
     fields = now.hash("lane", lane)
     state = fields.get("state", "idle")
+    for scope in now.sets_of("hushed", lane):
+        assert now.members("unturned", scope), f"{lane} waits for no opt-out"
     waits, aboard = set(now.scores("wait", lane)), set(now.members("aboard", lane))
     assert waits == now.of_lane(lane, "waiting", "called")
     assert aboard == now.of_lane(lane, *ABOARD)
@@ -185,5 +188,6 @@ def _lane_is_where_its_state_says(now: Snapshot, lane: str) -> str | None:
     assert (lane in now.scores("timers")) == (state != "idle")
     assert len(due) + (state != "idle") <= 1, "a lane has one next moment"
     if state == "idle" and waits and "hold" not in fields:
-        assert due or held, f"{lane} has work and no next moment"
+        hushed = now.sets_of("hushed", lane)
+        assert due or held or hushed, f"{lane} has work and no next moment"
     return due[0].split(":")[0] if due else None

@@ -1,6 +1,7 @@
 """Random lives of lanes against the design's rules: what is held stands in ``lane_model.py``."""
 
 import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
-from tests.integration.workers.lane_model import KINDS, LANES, RATES, World
+from tests.integration.workers.lane_model import KINDS, LANES, RATES, SCOPES, World
 
 DAY = 86_400_000
 LIVES = int(os.environ.get("LEADLANE_TEST_LIVES", "1000"))
@@ -42,6 +43,7 @@ tickets = st.fixed_dictionaries(
         "job": st.sampled_from(["j1", "j2"]),
         "may_call": st.booleans(),
         "twice": rarely,
+        "front": rarely,
     }
 )
 
@@ -66,6 +68,10 @@ class Life(RuleBasedStateMachine):
         for ticket in more:
             self.world.submit(**ticket)
 
+    @rule(scope=st.sampled_from(SCOPES), may_call=st.booleans())
+    def opt_out(self, scope: str, may_call: bool) -> None:
+        self.world.opt_out(scope, may_call=may_call)
+
     @rule(index=pick)
     def cancel(self, index: int) -> None:
         names = sorted(self.world.batches)
@@ -73,7 +79,9 @@ class Life(RuleBasedStateMachine):
 
     @rule(index=pick, act=st.sampled_from(["delivered", "discard", "resend", "resend"]), seed=seeds)
     def resolve(self, index: int, act: str, seed: int) -> None:
-        names = sorted(self.world.seen.scores("uncertain"))
+        names = sorted(
+            name for name in self.world.seen.scores("uncertain") if not self.world.batches[name].scope
+        )
         if names:
             self.world.resolve(names[index % len(names)], act, seed)
 
@@ -190,7 +198,9 @@ class Life(RuleBasedStateMachine):
             self.world.start_worker()
 
     def teardown(self) -> None:
-        self.world.drain()
+        # What an act left half done when it failed must not be told as what is wrong.
+        if sys.exception() is None:
+            self.world.drain()
 
 
 def live(url: str, *, lives: int, acts: int, same: bool = False) -> None:
@@ -200,6 +210,8 @@ def live(url: str, *, lives: int, acts: int, same: bool = False) -> None:
         run_state_machine_as_test(partial(Life, client), settings=life)
 
 
+# A time limit that strikes inside a life is told as a flaky strategy, or as whatever the half of an act left behind.
+@pytest.mark.timeout(900)
 def test_lanes_keep_their_rules(redis_url: str) -> None:
     live(redis_url, lives=40, acts=40, same=True)
 
