@@ -36,6 +36,7 @@ def test_every_request_is_in_the_audit_without_key_and_numbers(stand: Stands) ->
         "stored": 1,
         "answered": True,
         "fault": None,
+        "resent": {},
     }
     assert (users["operation"], users["key"], users["status"]) == ("list_users", "unknown", 401)
     assert (elsewhere["dialer"], elsewhere["key"], elsewhere["status"]) == ("-", "none", 404)
