@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,8 @@ def _told(settings: Settings, arena: Arena) -> Iterator[Told]:
 def rows(arena: Arena, found: Findings) -> Iterator[tuple[str, str, object]]:
     """The table's rows: what, an explanation, how much."""
     blows, lane = arena.blows, found.standstill
+    meant = Counter(blow for moment, blow in arena.fallen if lane[1] <= moment <= lane[2])
+    meanwhile = ", ".join(f"{n} {blow}" for blow, n in meant.items()) or "nothing"
     again = sum(Journal(journal_of(arena.folder, role)).again for role in ROLES)
     yield "leads in", "", found.leads
     for outcome, n in found.outcomes.most_common():
@@ -119,7 +122,7 @@ def rows(arena: Arena, found: Findings) -> Iterator[tuple[str, str, object]]:
     yield "", "other", found.other_breaches
     yield "answers lost", "leads sent again: their answer died with its worker", found.excused
     yield "messages lost", "tasks by name sent again after no worker had entered them", again
-    yield "standstill", f"seconds at most, of {lane[0]}", f"{found.standstill_s:.1f}"
+    yield "standstill", f"seconds at most, of {lane[0]}; meanwhile {meanwhile}", f"{found.standstill_s:.1f}"
     yield "calls", "that reached the dialers", found.calls
     yield "kills", "of workers", blows["kill"]
     yield "", "of producers", blows["producer"]

@@ -60,6 +60,7 @@ class Arena:
 
     Attributes:
         blows: how many of each kind have fallen; ``ended by itself`` counts workers that nobody killed.
+        fallen: when each fell, Unix seconds, and its kind.
         workers: every worker there ever was, by the label of its API key.
     """
 
@@ -75,6 +76,7 @@ class Arena:
         )
         self.redis = EmbeddedRedis(appendfsync=conditions.appendfsync)
         self.blows: dict[str, int] = dict.fromkeys(EVERY_S, 0) | {"ended by itself": 0}
+        self.fallen: list[tuple[float, str]] = []
         self.workers: dict[str, Worker] = {}
         self.away: list[Span] = []  # when Redis was
         self._away_since: float | None = None
@@ -227,13 +229,17 @@ class Arena:
             pass  # they are still those that were up
         return [one for one in self._fighters if one.child.pid in self._pids and one.frozen is None]
 
+    def _count(self, blow: str) -> None:
+        self.blows[blow] += 1
+        self.fallen.append((time.time(), blow))
+
     # the blows; the names are those of the plan
 
     def _strike_one(self, strike: Strike, act: Callable[[Fighter], None]) -> None:
         """Strike one of those who are up as soon as there are two: else nobody would ever get to work."""
         up = self._up()
         if len(up) > 1:
-            self.blows[strike.blow] += 1
+            self._count(strike.blow)
             act(up[int(strike.pick * len(up))])
         elif time.monotonic() < self._ends:
             self._at(time.monotonic() + LATER_S, partial(self._strike_one, strike, act))
@@ -264,7 +270,7 @@ class Arena:
     def _away(self, strike: Strike, blow: str, end: Callable[[], None]) -> None:
         if not self.redis.running:
             return
-        self.blows[blow] += 1
+        self._count(blow)
         self._away_since = time.monotonic()
         end()
         self._at(time.monotonic() + strike.lasts_s, self._back)
@@ -275,15 +281,15 @@ class Arena:
         self._away_since = None
 
     def _producer_now(self, strike: Strike) -> None:
-        self.blows["producer"] += 1
+        self._count("producer")
         self._producers[int(strike.pick * len(self._producers))].again()
 
     def _throttle_now(self, _: Strike) -> None:
-        self.blows["throttle"] += 1
+        self._count("throttle")
         self.sandbox.fault(**BURST)
 
     def _outage_now(self, strike: Strike) -> None:
-        self.blows["outage"] += 1
+        self._count("outage")
         self.sandbox.clear_faults()
         self.sandbox.fault(**OUTAGE)
         self._at(time.monotonic() + strike.lasts_s, self._faults)

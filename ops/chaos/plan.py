@@ -82,7 +82,7 @@ def strikes(conditions: Conditions) -> list[Strike]:
 def faults(conditions: Conditions) -> list[dict[str, Any]]:
     """What goes wrong at the dialers all the time. Slow answers come before a lost call must be over."""
     early_s = conditions.timeout_s / 2
-    late_s = (conditions.timeout_s + conditions.lost_call_s) / 2
+    late_s = conditions.timeout_s + (conditions.lost_call_s - conditions.timeout_s) / 4
     return [
         {"fault": "status", "status": 503, "probability": 0.05},
         {"fault": "drop_before", "probability": 0.005},
