@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all compose-test lint types bench clean
+.PHONY: help install demo up test test-all compose-test lint types bench chaos clean
 
 help:  ## what there is to make
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -46,6 +46,10 @@ types: $(READY)  ## mypy, strict
 
 bench: $(READY)  ## how fast, beside the references; one JSON line each
 	@$(BIN)/python -m leadlane.ops.bench $(ARGS)
+
+MINUTES := 10
+chaos: $(READY)  ## workers, producers and Redis die for MINUTES=10: nothing lost, nothing twice, no rule broken
+	@$(BIN)/python -m leadlane.ops.chaos --minutes $(MINUTES) $(ARGS)
 
 clean:  ## remove .venv and all that was built or cached
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,7 +18,7 @@ WATCHED = "leadlane.ops.children"
 
 
 class Child:
-    """A ``leadlane`` command in a process of its own, its output in a file.
+    """A ``leadlane`` command, or another program of ours, in a process of its own, its output in a file.
 
     It lives while its standard input is open: when this process ends, also by kill -9, the kernel closes the
     pipe and the child ends itself.
@@ -27,10 +27,12 @@ class Child:
         command: as after ``leadlane`` on a command line.
         log: file for its output.
         environ: its environment.
+        program: the module to run, if it is not the command line; it calls ``end_with_parent``.
     """
 
-    def __init__(self, *command: str, log: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, *command: str, log: Path, environ: Mapping[str, str], program: str = WATCHED) -> None:
         self.command = command
+        self.program = program
         self.log = log
         self._environ = dict(environ)
         self._process = self._started()
@@ -38,7 +40,7 @@ class Child:
     def _started(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", WATCHED, *self.command],
+                [sys.executable, "-m", self.program, *self.command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -102,8 +104,14 @@ class Child:
         self.stop()
 
 
+def end_with_parent() -> None:
+    """End this process when the one that started it as a ``Child`` has ended."""
+    threading.Thread(target=_end_with_parent, name="leadlane-parent-watch", daemon=True).start()
+
+
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not sys.stdin: Python aborts if it ends while a thread waits in that
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(
         STOP_S
@@ -114,5 +122,5 @@ def _end_with_parent() -> None:
 if __name__ == "__main__":
     from leadlane.ops.main import main
 
-    threading.Thread(target=_end_with_parent, name="leadlane-parent-watch", daemon=True).start()
+    end_with_parent()
     main()

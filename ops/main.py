@@ -50,6 +50,7 @@ def worker(
     level = _level(loglevel)
     settings = _reachable()
     from leadlane.ops import worker as workers
+    from leadlane.reaching import reaching_redis
     from leadlane.schemas.settings import resolve_key
     from leadlane.workers.celery_app import QUEUES
     from leadlane.workers.connection import connect
@@ -60,7 +61,8 @@ def worker(
         raise SettingsError("accounts", "there is none", "write one in leadlane.toml: [accounts.NAME]")
     for account in settings.accounts.values():
         resolve_key(account)  # said here, by the key's path, rather than from within the worker
-    checked_key(settings, Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
+    lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+    reaching_redis(lambda: checked_key(settings, lanes))
     chosen = ("control",) if control else QUEUES if queues is None else _known(queues, QUEUES)
     workers.run(
         settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level, heartbeat=heartbeat

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import structlog
 from celery import Celery, bootsteps, signals
+from celery.worker import state
 from kombu.exceptions import ChannelError, OperationalError
 
 from leadlane.schemas.settings import Settings, resolve_key
@@ -32,6 +34,9 @@ from leadlane.workers.pulse import ROUND_S, Pulse, answers
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
+START_LOOK_S = 1.0
+"""How often a worker that cannot start yet tries again."""
 
 
 class WorkerApp(Celery):
@@ -57,8 +62,10 @@ class LaneStep(bootsteps.StartStopStep):
         """Make the engine and give it to the app, where tasks find it."""
         app: WorkerApp = parent.app
         stopping = threading.Event()
-        app.engine, self.dispatcher = build_engine(
-            app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
+        app.engine, self.dispatcher = once_redis_answers(
+            lambda: build_engine(
+                app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
+            )
         )
         revoking.install()
         self.stopping = stopping
@@ -91,6 +98,20 @@ class LaneStep(bootsteps.StartStopStep):
         """The pool has ended its last task: this process no longer counts as alive."""
         if self.keeper:
             self.keeper.stop()
+
+
+def once_redis_answers(act: Callable[[], T], *, sleep: Callable[[float], None] = time.sleep) -> T:
+    """The act's value; a worker that starts while Redis goes away waits for it, as Celery does for the broker.
+
+    Raises WorkerShutdown if the worker is told to stop meanwhile.
+    """
+    while True:
+        try:
+            return act()
+        except OUTAGES as exc:
+            log.warning("redis is away, the worker starts when it is back", error=type(exc).__name__)
+        state.maybe_shutdown()
+        sleep(START_LOOK_S)
 
 
 def slots(parent: Any) -> dict[str, int]:

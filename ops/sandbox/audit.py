@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Record:
     answered: bool = False
     """The whole answer went to a line that the client had not closed."""
     fault: str | None = None
+    resent: dict[int, int] = field(default_factory=dict)
+    """Leads in it that had been answered: how many, by the number `n` of the request whose answer named them."""
 
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON has it."""

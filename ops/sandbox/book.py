@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .audit import Record
+
 
 CERTAIN: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 503})
 """Statuses that say that nothing was done; after any other failure the client cannot know."""
@@ -33,17 +35,20 @@ class Book:
         self.stored_twice_on_request = 0
         self.resent_after_silence = 0
         self.facts: dict[str, dict[str, Any]] = {}
-        self._settled: set[str] = set()
+        self._settled: dict[str, int] = {}  # and the request whose answer named it
         self._silent: defaultdict[str, set[str]] = defaultdict(set)
 
     def __contains__(self, number: str) -> bool:
         return number in self.stored
 
-    def arrived(self, numbers: list[str]) -> None:
+    def arrived(self, numbers: list[str], record: Record) -> None:
         """Note the numbers of an import that has arrived, whatever will become of it."""
         distinct = set(numbers)
         self.sent.update(numbers)
-        self.resent_after_answer += len(distinct & self._settled)
+        for number in distinct & self._settled.keys():
+            answered = self._settled[number]
+            record.resent[answered] = record.resent.get(answered, 0) + 1
+            self.resent_after_answer += 1
         self.repeated_in_call += len(numbers) - len(distinct)
 
     def store(self, number: str, *, on_request: bool = False) -> None:
@@ -59,7 +64,7 @@ class Book:
         if not self.stored[number]:
             del self.stored[number]
         self.note(number, removed=self.fact(number, "removed", 0) + 1)
-        self._settled.discard(number)
+        self._settled.pop(number, None)
 
     def note(self, number: str, **facts: object) -> None:
         """Note what is worth showing of a number besides how often it came."""
@@ -73,12 +78,13 @@ class Book:
         """Keep the fields of a stored number; those it had already stay unless named."""
         self.fields.setdefault(number, {}).update(fields)
 
-    def settle(self, numbers: Iterable[str], *, answered: bool) -> None:
+    def settle(self, numbers: Iterable[str], record: Record, *, answered: bool) -> None:
         """Note that an attempt with these numbers ended, with an answer that named them or without one."""
-        if answered:
-            self._settled.update(numbers)
-        else:
-            self._settled.difference_update(numbers)
+        for number in numbers:
+            if answered:
+                self._settled[number] = record.n
+            else:
+                self._settled.pop(number, None)
 
     def attempt(self, operation: str, numbers: Iterable[str]) -> None:
         """Note an attempt at an operation that must not be repeated blindly."""

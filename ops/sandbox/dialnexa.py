@@ -111,7 +111,7 @@ class DialNexa(Api):
         record.size = len(numbers) if record.operation == "upload_file" else 1
         campaign = self._find(record.campaign)
         if campaign and numbers:
-            campaign.book.arrived(numbers)
+            campaign.book.arrived(numbers, call.record)
             self.watch(call, campaign.book, numbers)
 
     def _numbers(self, call: Call) -> list[str]:
@@ -208,7 +208,7 @@ class DialNexa(Api):
         if number != lead.number:
             self._check_destination(call, lead.campaign, number)
             book.remove(lead.number)
-            book.arrived([number])
+            book.arrived([number], call.record)
             book.store(number)
             lead.number = number
 
@@ -290,7 +290,9 @@ class DialNexa(Api):
             raise self.refusal(403 if "blocked" in objection else 422, objection)
 
     def _settle(self, call: Call, campaign: Campaign, *numbers: str) -> None:
-        call.at_end.append(lambda _ended, readable: campaign.book.settle(numbers, answered=readable))
+        call.at_end.append(
+            lambda _ended, readable: campaign.book.settle(numbers, call.record, answered=readable)
+        )
 
     def _keep(self, lead: Lead) -> None:
         if self.settings.keep_fields:

@@ -115,7 +115,7 @@ class VoiceAIWrapper(Api):
             return
         if record.operation == "import":
             numbers = fields.numbers(items)
-            campaign.book.arrived(numbers)
+            campaign.book.arrived(numbers, call.record)
             if not self.settings.voiceaiwrapper_ignores_duplicates:
                 self.watch(call, campaign.book, numbers)
         elif record.operation == "mark_as_unanswered":
@@ -157,7 +157,9 @@ class VoiceAIWrapper(Api):
             self._keep(campaign, lead)
             call.record.stored += 1
         numbers = fields.numbers(leads)
-        call.at_end.append(lambda _ended, readable: campaign.book.settle(numbers, answered=readable))
+        call.at_end.append(
+            lambda _ended, readable: campaign.book.settle(numbers, call.record, answered=readable)
+        )
         return _success("Leads are queued to be added to the campaign")
 
     def update_leads(self, call: Call) -> Answer:

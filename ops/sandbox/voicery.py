@@ -112,7 +112,7 @@ class Voicery(Api):
             return
         numbers = fields.numbers([body, *contacts_of(body)])
         record.size = max(1, len(numbers))
-        campaign.book.arrived(numbers)
+        campaign.book.arrived(numbers, call.record)
         if body.get("allow_dupplicate") is True:
             self.watch(call, campaign.book, numbers)
 
@@ -156,10 +156,14 @@ class Voicery(Api):
         numbers = fields.numbers(people)
         errors = objections(self._objections(campaign, numbers, allowed=allowed))
         if errors:
-            call.at_end.append(lambda _ended, readable: campaign.book.settle(numbers, answered=readable))
+            call.at_end.append(
+                lambda _ended, readable: campaign.book.settle(numbers, call.record, answered=readable)
+            )
             raise _invalid(errors)
         lead, *contacts = [self._add(call, campaign, person, allowed=allowed) for person in people]
-        call.at_end.append(lambda _ended, readable: campaign.book.settle(numbers, answered=readable))
+        call.at_end.append(
+            lambda _ended, readable: campaign.book.settle(numbers, call.record, answered=readable)
+        )
         shown = {
             **lead.as_dict(),
             "campaign": {"id": campaign.id, "name": campaign.name},
@@ -206,7 +210,7 @@ class Voicery(Api):
             if errors:
                 raise _invalid(errors)
             lead.campaign.book.remove(lead.number)
-            campaign.book.arrived([number])
+            campaign.book.arrived([number], call.record)
             campaign.book.store(number)
         lead.campaign, lead.number = campaign, number
         lead.variables |= body.get("variables", {})

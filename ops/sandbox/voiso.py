@@ -119,7 +119,7 @@ class Voiso(Api):
         record.size = len(leads) if type(leads) is list else 0
         campaign = self._find(record.campaign)
         if campaign and record.operation == "import":
-            campaign.book.arrived(numbers(leads))
+            campaign.book.arrived(numbers(leads), call.record)
 
     def books(self) -> Mapping[str, Book]:
         """The books of the campaigns used so far."""
@@ -178,7 +178,7 @@ class Voiso(Api):
                 created.append(number)
         call.record.stored = len(created)
         named = [*created, *rejected, *duplicates]
-        call.at_end.append(lambda _ended, readable: book.settle(named, answered=readable))
+        call.at_end.append(lambda _ended, readable: book.settle(named, call.record, answered=readable))
         lists = {"created": created, "rejected": rejected, "duplicates": duplicates}
         return Answer.json(200, {"leads_import": lists})
 

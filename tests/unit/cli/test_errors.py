@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import typer
 from typer.testing import CliRunner
 
@@ -13,6 +14,7 @@ from leadlane.cli.stopping import Stopped
 from leadlane.cli.watching import Lines
 from leadlane.ops.main import app
 from leadlane.schemas.errors import ImportInterrupted, UnknownJob, WrongUse
+from leadlane.schemas.settings import load_settings
 
 
 def run(runner: CliRunner, *words: str, **options: Any) -> tuple[int, str, str]:
@@ -93,6 +95,23 @@ def test_a_wrong_setting_is_one_line_and_code_2(runner: CliRunner) -> None:
 def test_a_redis_that_is_down_is_one_line_and_code_3(runner: CliRunner, words: list[str]) -> None:
     leads_file()
     code, out, err = run(runner, *words)
+    assert (code, out) == (3, "")
+    assert err == "leadlane: Redis: does not answer; is it running, and is redis_url right?\n"
+
+
+def test_a_redis_that_goes_while_a_worker_starts_is_one_line_and_code_3(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise redis.ConnectionError
+
+    account = {"PROVIDER": "voiso", "BASE_URL": "http://127.0.0.1:1", "API_KEY": "env:SOME_KEY"}
+    for key, value in account.items():
+        monkeypatch.setenv(f"LEADLANE_ACCOUNTS__VOISO__{key}", value)
+    monkeypatch.setenv("SOME_KEY", "k")
+    monkeypatch.setattr("leadlane.ops.main._reachable", load_settings)
+    monkeypatch.setattr("leadlane.workers.hiding.checked_key", gone)
+    code, out, err = run(runner, "worker")
     assert (code, out) == (3, "")
     assert err == "leadlane: Redis: does not answer; is it running, and is redis_url right?\n"
 

@@ -36,6 +36,7 @@ def test_every_request_is_in_the_audit_without_key_and_numbers(stand: Stands) ->
         "stored": 1,
         "answered": True,
         "fault": None,
+        "resent": {},
     }
     assert (users["operation"], users["key"], users["status"]) == ("list_users", "unknown", 401)
     assert (elsewhere["dialer"], elsewhere["key"], elsewhere["status"]) == ("-", "none", 404)
@@ -97,6 +98,7 @@ def test_a_number_sent_again_after_an_answer_that_named_it_is_doubled(stand: Sta
     verdict = dialer.verdict()
     assert (verdict["resent_after_answer"], verdict["stored_twice"], verdict["doubled"]) == (3, 0, 3)
     assert verdict["breaches"] == 0
+    assert [row["resent"] for row in dialer.get("audit")["requests"]] == [{}, {"1": 1}, {"1": 1, "2": 1}]
     counts = dialer.get("leads?campaign=3")["leads"]
     assert counts["15550000001"] == {"sent": 3, "stored": 1}
     assert counts["12"] == {"sent": 2, "stored": 0}

@@ -1,0 +1,233 @@
+"""The judge: the dialers' audit and books, against what was to be sent and what its producers were told."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from leadlane.ops.chaos.plan import RATE, Errand
+from leadlane.ops.sandbox.rates import SlidingWindows
+from leadlane.schemas.outcomes import DELIVERED, Outcome
+from leadlane.schemas.settings import Rate
+
+WRITES_WITHIN_S: Final = 1.0
+"""An answer that came so shortly before its worker's end may not have been written down."""
+RECOVERS_S: Final = 5.0
+"""So long after a restart of Redis answers from before may still be in their workers' hands only."""
+DEADLINE_S: Final = 0.3
+"""An answer so close to the deadline of its call may have met a client that had left."""
+
+Span = tuple[float, float]
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker process: the label of its API key, and when what reached it may have reached nobody.
+
+    Times as the audit has them, monotonic seconds.
+    """
+
+    key: str
+    dark: list[Span] = field(default_factory=list)
+
+    def saw(self, record: Mapping[str, Any], timeout_s: float) -> bool:
+        """Whether it must have seen that answer, and lived on to write it down."""
+        late = record["ended"] - record["started"] > timeout_s - DEADLINE_S
+        return not late and not any(since <= record["ended"] <= until for since, until in self.dark)
+
+
+def dark_since(moment: float, redis_away: Iterable[Span]) -> float:
+    """From when on the answers to a worker that stands still at this moment may be written down nowhere."""
+    held = [away for away, back in redis_away if away <= moment <= back + RECOVERS_S]
+    return min([moment, *held]) - WRITES_WITHIN_S
+
+
+@dataclass(slots=True)
+class Told:
+    """What its producer was told of an errand in the end; times of its job in Unix seconds."""
+
+    errand: Errand
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    rows: Sequence[tuple[str, str]] = ()
+    """Number and outcome of each lead."""
+    busy: Span | None = None
+    """From when the job was complete to its end."""
+    result: Mapping[str, Any] | None = None
+    """Of its task, if it was sent by name."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """Leads, calls and seconds; all of ``wrong`` must be 0."""
+
+    leads: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    unsettled: int = 0
+    lost: int = 0
+    mistold: int = 0
+    sums_broken: int = 0
+    stored_twice: int = 0
+    resent_after_answer: int = 0
+    resent_after_silence: int = 0
+    simultaneous: int = 0
+    within_gap: int = 0
+    over_rate: int = 0
+    other_breaches: int = 0
+    excused: int = 0
+    calls: int = 0
+    standstill_s: float = 0.0
+    standstill: tuple[str, float, float] = ("", 0.0, 0.0)
+    """Lane, and from when to when, Unix seconds."""
+
+    @property
+    def doubled(self) -> int:
+        """Leads stored twice, or sent again without need."""
+        return self.stored_twice + self.resent_after_answer + self.resent_after_silence
+
+    @property
+    def broken(self) -> int:
+        """Rules of the dialers that were broken."""
+        return self.simultaneous + self.within_gap + self.over_rate + self.other_breaches
+
+    @property
+    def wrong(self) -> int:
+        """How much must not be."""
+        return self.unsettled + self.lost + self.mistold + self.sums_broken + self.doubled + self.broken
+
+
+def judge(
+    told: Iterable[Told],
+    audit: Sequence[Mapping[str, Any]],
+    verdict: Mapping[str, Any],
+    books: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    workers: Mapping[str, Worker],
+    *,
+    timeout_s: float,
+    gap_s: float,
+) -> Findings:
+    """What came of it.
+
+    Args:
+        told: of every errand.
+        audit: every request that reached the sandbox, in its order.
+        verdict: the sandbox's own.
+        books: of each campaign ("voiso/3"), digits of each number to how often it was ``stored``.
+        workers: by the label of their key.
+        timeout_s: deadline of a call.
+        gap_s: rest of a campaign, where a dialer has that rule.
+    """
+    found = Findings(calls=len(audit))
+    busy: defaultdict[str, list[Span]] = defaultdict(list)
+    for one in told:
+        _settle(found, one, books.get(one.errand.address, {}))
+        if one.busy:
+            busy[one.errand.address].append(one.busy)
+    gaps = {name for name, figures in verdict["dialers"].items() if figures["smallest_gap_s"] is not None}
+    leads_calls = _by_lane(audit)
+    for lane, records in leads_calls.items():
+        if lane.partition("/")[0] in gaps:
+            _gaps(found, records, gap_s)
+        for since, until in merged(busy[lane]):
+            _standstill(found, lane, records, since, until)
+    _doubled(found, audit, verdict, workers, timeout_s)
+    found.over_rate = sum(_over_rate(audit, name) for name in verdict["dialers"])
+    found.other_breaches = max(
+        0, verdict["breaches"] - found.simultaneous - found.within_gap - found.stored_twice
+    )
+    return found
+
+
+def _settle(found: Findings, told: Told, book: Mapping[str, Mapping[str, Any]]) -> None:
+    expected = list(told.errand.numbers())
+    found.leads += len(expected)
+    outcomes: Counter[str] = Counter(outcome for _, outcome in told.rows)
+    found.outcomes.update(outcomes)
+    counted = {name: told.progress.get(name, 0) for name in (*Outcome, "waiting", "dead")}
+    sums = [told.progress.get("leads"), sum(counted.values()), len(told.rows)]
+    if told.errand.role.by_name:
+        sums.append((told.result or {}).get("leads"))
+        counted_there = {name: (told.result or {}).get(name, 0) for name in Outcome}
+        found.sums_broken += counted_there != {name: counted[name] for name in Outcome}
+    found.sums_broken += any(n != len(expected) for n in sums) or +Counter(counted) != outcomes
+    outcome_of = dict(told.rows)
+    for number in expected:
+        outcome = outcome_of.get(number, "missing")
+        stored = book.get(number.lstrip("+"), {}).get("stored", 0)
+        if outcome in ("waiting", "dead"):
+            found.unsettled += 1
+        elif outcome == "missing" or (outcome in DELIVERED and not stored):
+            found.lost += 1
+        elif outcome not in DELIVERED and outcome != Outcome.UNCERTAIN and stored:
+            found.mistold += 1
+
+
+def _by_lane(audit: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    lanes: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in audit:
+        if record["operation"] == "import" and record["campaign"] is not None:
+            lanes[f"{record['dialer']}/{record['campaign']}"].append(record)
+    return lanes
+
+
+def _gaps(found: Findings, records: Iterable[Mapping[str, Any]], gap_s: float) -> None:
+    over = float("-inf")
+    for record in sorted(records, key=lambda record: record["started"]):
+        found.simultaneous += record["started"] < over
+        found.within_gap += over <= record["started"] < over + gap_s
+        over = max(over, record["ended"])
+
+
+def _standstill(
+    found: Findings, lane: str, records: Iterable[Mapping[str, Any]], since: float, until: float
+) -> None:
+    """The longest time without a call of a lane, while a complete job was in it."""
+    at = since
+    spans = [(record["wall"], record["wall"] + record["ended"] - record["started"]) for record in records]
+    for start, end in [*sorted(spans), (until, until)]:
+        still_s = min(start, until) - at
+        if still_s > found.standstill_s:
+            found.standstill_s, found.standstill = still_s, (lane, at, at + still_s)
+        at = max(at, end)
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same times without overlaps, in order."""
+    found: list[Span] = []
+    for since, until in sorted(spans):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], until))
+        else:
+            found.append((since, until))
+    return found
+
+
+def _doubled(
+    found: Findings,
+    audit: Sequence[Mapping[str, Any]],
+    verdict: Mapping[str, Any],
+    workers: Mapping[str, Worker],
+    timeout_s: float,
+) -> None:
+    """Leads stored twice, or sent again although a worker that lived on had had the answer that named them."""
+    by_n = {record["n"]: record for record in audit}
+    for record in audit:
+        for n, leads in record["resent"].items():
+            answered = by_n[int(n)]
+            if workers[answered["key"]].saw(answered, timeout_s):
+                found.resent_after_answer += leads
+            else:
+                found.excused += leads
+    for figures in verdict["dialers"].values():
+        found.stored_twice += figures["stored_twice"]
+        found.resent_after_silence += figures["resent_after_silence"]
+
+
+def _over_rate(audit: Iterable[Mapping[str, Any]], dialer: str) -> int:
+    """Requests that the account's rate would have refused. The sandbox counts by key, and each worker has its own."""
+    windows = SlidingWindows()
+    starts = sorted(record["started"] for record in audit if record["dialer"] == dialer)
+    for started in starts:
+        windows.wait_s("all", started, [Rate.parse(RATE)])
+    return windows.refused
