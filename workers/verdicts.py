@@ -197,7 +197,7 @@ def _accepted(
     patient: bool,
 ) -> Verdict:
     try:
-        reading = operation.read(answer.body, list(carried.by_number))
+        reading = operation.read(answer.body, carried.numbers)
     except CallRefusedError as refused:
         return Verdict(_refused(aboard, carried, provider, answer, unquoted(str(refused), carried)))
     except ValueError:
