@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice, repeat
+from itertools import islice
 
 from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, RECONCILED, TO_UPDATE, counts
 from leadlane.workers import payloads
@@ -190,13 +190,12 @@ class Aboard:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The leads of one call: as wires, their rows and numbers.
+    """The leads of one call: as wires and numbers.
 
     ``standing`` has, if any number comes twice, the row that stands for each.
     """
 
     wires: Sequence[str]
-    places: Sequence[tuple[Aboard, int]] = ()
     numbers: Sequence[str] = ()
     standing: Mapping[str, tuple[Aboard, int]] = field(default_factory=dict)
 
@@ -204,17 +203,16 @@ class Manifest:
 def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
     """The leads to send: of a number that comes twice an import keeps the first, an update the last."""
     numbers = [number for one in aboard for number in one.numbers_sent]
-    places = [place for one in aboard for place in zip(repeat(one), one.sent)]
     if len(set(numbers)) == len(numbers):
-        return Manifest([wire for one in aboard for wire in one.wires_sent], places, numbers)
+        return Manifest([wire for one in aboard for wire in one.wires_sent], numbers)
     chosen: dict[str, tuple[Aboard, int]] = {}
-    for number, place in zip(numbers, places, strict=True):
-        if operation in ADDING:
-            chosen.setdefault(number, place)
-        else:
-            chosen[number] = place
-    places = list(chosen.values())
-    return Manifest([one.batch.wires[p] for one, p in places], places, list(chosen), chosen)
+    for one in aboard:
+        for p in one.sent:
+            if operation in ADDING:
+                chosen.setdefault(one.batch.numbers[p], (one, p))
+            else:
+                chosen[one.batch.numbers[p]] = (one, p)
+    return Manifest([one.batch.wires[p] for one, p in chosen.values()], list(chosen), chosen)
 
 
 def settle_all(
