@@ -7,7 +7,7 @@ https://docs.voiso.com/v1/docs/running-an-api-campaign.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from marshmallow import ValidationError, fields, validate
@@ -82,13 +82,10 @@ def read_outcomes(body: object, operation: Operation) -> dict[str, Outcome] | No
     known = {name: outcome for name in lists if (outcome := _outcome(name, operation))}
     if not known or (operation == "update" and not any(lists.values())):
         return None
-    return {
-        number: outcome
-        for outcome in _WORST_FIRST
-        for name, meant in known.items()
-        if meant is outcome
-        for number in lists[name]
-    }
+    found: dict[str, Outcome] = {}
+    for name in sorted(known, key=lambda name: _WORST_FIRST.index(known[name])):
+        found.update(dict.fromkeys(lists[name], known[name]))
+    return found
 
 
 def problem_text(body: object) -> str:
@@ -115,7 +112,16 @@ def _outcome(list_name: str, operation: Operation) -> Outcome | None:
     return Outcome.REJECTED if _REFUSAL.search(list_name.casefold()) else Outcome.UPDATED
 
 
-def _numbers(items: list[object]) -> Iterator[str]:
+def _numbers(items: list[Any]) -> Iterable[str]:
+    """The numbers of a list, in digits; nearly always it has nothing else."""
+    try:
+        text = "".join(items)
+    except TypeError:
+        return _any_numbers(items)
+    return items if text.isascii() and text.isdigit() and all(items) else _any_numbers(items)
+
+
+def _any_numbers(items: list[Any]) -> Iterator[str]:
     for item in items:
         given = item.get("phone_number") if isinstance(item, Mapping) else item
         if isinstance(given, int) and not isinstance(given, bool) and given.bit_length() <= 64:

@@ -13,6 +13,7 @@ from leadlane.workers.conduct import BUILDING_S, Conduct, Terms
 from leadlane.workers.engine import gap_s
 from leadlane.workers.ledger import Aboard, manifest, result
 from leadlane.workers.providers import Operation, Provider
+from leadlane.workers.providers.contract import no_others
 from leadlane.workers.transport import NoAnswer
 from leadlane.workers.verdicts import Move, Verdict
 
@@ -78,13 +79,14 @@ class Delivery(Conduct):
 
     def _spare(self, aboard: list[Aboard], operation: Operation) -> tuple[list[Aboard], list[Move]]:
         """The same without those who have opted out; nothing goes while opt-outs are being taken in."""
-        opt_outs, numbers = self.engine.opt_outs, [one.batch.numbers[p] for one in aboard for p in one.sent]
-        others = [n for one in aboard for p in one.sent for n in operation.others(one.batch.wires[p])]
+        opt_outs, numbers = self.engine.opt_outs, [number for one in aboard for number in one.numbers_sent]
+        if operation.others is not no_others:
+            numbers += [n for one in aboard for wire in one.wires_sent for n in operation.others(wire)]
         found = self.engine.patiently(
             lambda: opt_outs.before_call(
                 self.turn.lane,
                 self.account.name,
-                numbers + others,
+                numbers,
                 delivers=self.operation_name != "remove",
             )
         )

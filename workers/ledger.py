@@ -13,12 +13,13 @@ from leadlane.schemas.outcomes import ANSWER_LOST, LEFT_OUT, NOT_SENT, PENDING, 
 from leadlane.workers import payloads
 from leadlane.workers.lanes import ADDING, Row
 from leadlane.workers.providers import Operation
-from leadlane.workers.providers.contract import Reading
+from leadlane.workers.providers.contract import Reading, one_kind
 from leadlane.workers.search import Search, to_send
 
 MISSING_WORDS = "the dialer's answer did not name this number, twice"
 LOST_WORDS = "sent, but no answer came; sending again could double the lead"
 TWIN_WORDS = "the same number was in the same call"
+_TO_COME = frozenset(PENDING) - {TO_UPDATE}
 
 
 OPTED_OUT = "the person has opted out"
@@ -61,7 +62,28 @@ class Aboard:
     @property
     def pending(self) -> tuple[int, ...]:
         """Positions whose outcome is still to come."""
-        return tuple(p for p, code in enumerate(self.codes) if code in PENDING and code != TO_UPDATE)
+        if self.codes.count(NOT_SENT) == len(self.codes):
+            return tuple(range(len(self.codes)))
+        if _TO_COME.isdisjoint(self.codes):
+            return ()
+        return tuple(p for p, code in enumerate(self.codes) if code in _TO_COME)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it is sent, in its order."""
+        return self.search is None and len(self.sent) == len(self.codes)
+
+    @property
+    def numbers_sent(self) -> Sequence[str]:
+        """The numbers of what is sent."""
+        numbers = self.batch.numbers
+        return numbers if self.whole else [numbers[p] for p in self.sent]
+
+    @property
+    def wires_sent(self) -> Sequence[str]:
+        """The wire leads that are sent."""
+        wires = self.batch.wires
+        return wires if self.whole else [wires[p] for p in self.sent]
 
     @property
     def updates_duplicates(self) -> bool:
@@ -78,8 +100,12 @@ class Aboard:
         """Settle which rows this turn sends. The same rows each time, as long as nothing more is known of them."""
         rows = to_send(self.search, self.pending) if self.search else self.pending
         most = payloads.MOST_ROWS if operation.in_slices else operation.leads_per_call
-        alike = tuple(islice(self._alike(rows, operation), most))
-        self.sent = alike[: operation.fits([self.batch.wires[p] for p in alike])]
+        if operation.apart is one_kind:
+            self.sent = rows[:most]
+        else:
+            self.sent = tuple(islice(self._alike(rows, operation), most))
+        if operation.fits is not len:
+            self.sent = self.sent[: operation.fits(self.wires_sent)]
 
     def _alike(self, rows: Iterable[int], operation: Operation) -> Iterator[int]:
         """The rows that may share a call with the first; no row overtakes an earlier one of its number."""
@@ -164,25 +190,29 @@ class Aboard:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The wire leads of one call, and which row stands for each number."""
+    """The leads of one call: as wires and numbers.
+
+    ``standing`` has, if any number comes twice, the row that stands for each.
+    """
 
     wires: Sequence[str]
-    places: Sequence[tuple[Aboard, int]]
-    by_number: dict[str, tuple[Aboard, int]]
+    numbers: Sequence[str] = ()
+    standing: Mapping[str, tuple[Aboard, int]] = field(default_factory=dict)
 
 
 def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
     """The leads to send: of a number that comes twice an import keeps the first, an update the last."""
+    numbers = [number for one in aboard for number in one.numbers_sent]
+    if len(set(numbers)) == len(numbers):
+        return Manifest([wire for one in aboard for wire in one.wires_sent], numbers)
     chosen: dict[str, tuple[Aboard, int]] = {}
     for one in aboard:
         for p in one.sent:
-            number = one.batch.numbers[p]
             if operation in ADDING:
-                chosen.setdefault(number, (one, p))
+                chosen.setdefault(one.batch.numbers[p], (one, p))
             else:
-                chosen[number] = (one, p)
-    places = list(chosen.values())
-    return Manifest([one.batch.wires[p] for one, p in places], places, chosen)
+                chosen[one.batch.numbers[p]] = (one, p)
+    return Manifest([one.batch.wires[p] for one, p in chosen.values()], list(chosen), chosen)
 
 
 def settle_all(
@@ -194,6 +224,8 @@ def settle_all(
     """
     reconciled: set[str] = set()
     for one in aboard:
+        if _settled_plainly(one, carried, reading):
+            continue
         if reading.all and (words := reading.words.get("")):
             one.why[reading.all] = words
         for p in one.sent:
@@ -207,12 +239,28 @@ def settle_all(
                 code = reading.all or reading.codes.get(number, "")
             if words := reading.words.get(number):
                 one.why[str(p)] = words
-            if carried.by_number[number] != (one, p) and code == "c":
+            if code == "c" and carried.standing.get(number, (one, p)) != (one, p):
                 code = "d"  # its twin was created
                 one.why.setdefault(str(p), TWIN_WORDS)
             one.settle(p, code, twin=number in reconciled)
             if one.codes[p] == RECONCILED:
                 reconciled.add(number)
+
+
+def _settled_plainly(one: Aboard, carried: Manifest, reading: Reading) -> bool:
+    """Settle at once a batch of which all went for the first time and that the answer names in full: whether it is one.
+
+    Says the same as the rows one by one would, in a tenth of the time.
+    """
+    if carried.standing or reading.all or reading.words or reading.later or one.updates_duplicates:
+        return False
+    if not one.whole or one.codes.count(NOT_SENT) != len(one.codes):
+        return False
+    codes = [reading.codes.get(number, "") for number in one.batch.numbers]
+    if not all(codes):
+        return False
+    one.codes = codes
+    return True
 
 
 def result(

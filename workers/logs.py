@@ -17,7 +17,7 @@ from logging.handlers import WatchedFileHandler
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
-from celery import current_task
+from celery._state import get_current_task
 from celery.app import log as celery_log
 from celery.app import trace
 from celery.utils.log import mlevel
@@ -108,6 +108,9 @@ def configure(
         old.close()
     root.addHandler(handler)
     root.setLevel(mlevel(level))
+    # A task has a line when it ends; whoever looks closer sees it come as well.
+    received = logging.INFO if mlevel(level) <= logging.DEBUG else logging.WARNING
+    logging.getLogger("celery.worker.strategy").setLevel(max(received, mlevel(level)))
     logging.getLogger("celery.pool").setLevel(max(logging.INFO, mlevel(level)))  # at DEBUG: each task's body
     structlog.configure(
         processors=[
@@ -121,8 +124,6 @@ def configure(
 
 
 def _worth_a_line(record: logging.LogRecord) -> bool:
-    if record.msg == trace.LOG_RECEIVED:
-        return logging.getLogger().isEnabledFor(logging.DEBUG)  # a task has a line when it ends
     if f"{record.name}.".startswith(_WIRE) and record.levelno < logging.WARNING:
         return False
     return not (record.name == "py.warnings" and _ADVICE in record.getMessage())
@@ -138,8 +139,8 @@ def _head(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         "event": event["event"],
         "logger": record.name,
     }
-    if current_task:
-        head |= {"task": current_task.name, "id": current_task.request.id}
+    if task := get_current_task():
+        head |= {"task": task.name, "id": task.request.id}
     return {**head, **event}
 
 

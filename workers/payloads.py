@@ -54,10 +54,13 @@ def unpack(stored: bytes) -> Batch:
     if stored[:1] != VERSION:
         raise PayloadUnreadableError(f"payload version {stored[:1]!r}")
     try:
-        head, *lines = zlib.decompress(stored[1:]).decode().split("\n")
-        rows = [line.partition("\t") for line in lines]
+        head, line_end, lines = zlib.decompress(stored[1:]).decode().partition("\n")
         about = json.loads(head)
-        numbers, wires = [row[0] for row in rows], [row[2] for row in rows]
+        # No NUMBER and no WIRE has a tab or a line's end in it: JSON writes them as \t and \n.
+        parts = lines.replace("\n", "\t").split("\t") if line_end else []
+        numbers, wires = parts[::2], parts[1::2]
+        if len(numbers) != len(wires):
+            raise PayloadUnreadableError("payload does not unpack")
         return Batch(int(about["start"]), str(about["op"]), numbers, wires, str(about.get("links", "")))
     except (zlib.error, UnicodeDecodeError, ValueError, KeyError) as exc:
         raise PayloadUnreadableError("payload does not unpack") from exc

@@ -255,7 +255,7 @@ class Slice:
         return Request(method, self.account.base_url + path, headers, body)
 
     def _read(self, answer: Answer, one: Aboard, position: int, lost: str) -> Ended:
-        carried = Manifest([one.batch.wires[position]], [], {})
+        carried = Manifest([one.batch.wires[position]])
         body = verdicts.decode(answer.body.replace(self.key.encode(), b"[key]"))
         words = verdicts.unquoted(self.provider.problem(body), carried) or f"HTTP {answer.status}"
         before = one.codes[position]
@@ -278,7 +278,7 @@ class Slice:
         try:
             reading = self.operation.read(body, [number])
         except CallRefusedError as refused:
-            carried = Manifest([one.batch.wires[position]], [], {})
+            carried = Manifest([one.batch.wires[position]])
             return self._settled(one, position, "r", verdicts.unquoted(str(refused), carried))
         except ValueError:
             reading = Reading(all=self.operation.unreadable)

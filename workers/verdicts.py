@@ -197,7 +197,7 @@ def _accepted(
     patient: bool,
 ) -> Verdict:
     try:
-        reading = operation.read(answer.body, list(carried.by_number))
+        reading = operation.read(answer.body, carried.numbers)
     except CallRefusedError as refused:
         return Verdict(_refused(aboard, carried, provider, answer, unquoted(str(refused), carried)))
     except ValueError:
@@ -224,9 +224,10 @@ def _refused(
     if len(aboard) > 1:
         return [Move(one, "again", words, solo=True) for one in aboard]
     one = aboard[0]
-    named = provider.bad_leads(answer.body, len(carried.places))
+    named = provider.bad_leads(answer.body, len(carried.numbers))
     if named:
-        one.reject({carried.places[index][1]: unquoted(problem, carried) for index, problem in named.items()})
+        rows = [p for _, p in carried.standing.values()] or one.sent
+        one.reject({rows[index]: unquoted(problem, carried) for index, problem in named.items()})
         return [go_on(one, one.search)]
     step = search.after_refusal(one.search, one.sent, words)
     one.reject(step.rejected)

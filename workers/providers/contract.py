@@ -48,6 +48,16 @@ def never(_: str) -> bool:
     return False
 
 
+def one_kind(_: str) -> str:
+    """All leads may share a call."""
+    return ""
+
+
+def no_others(_: str) -> Sequence[str]:
+    """A lead has no further numbers."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One operation on leads.
@@ -95,7 +105,7 @@ class Operation:
     harmless_with: str = ""
     content_type: Callable[[bytes], str] = lambda _: "application/json"
     fits: Callable[[Sequence[str]], int] = len
-    apart: Callable[[str], str] = lambda _: ""
+    apart: Callable[[str], str] = one_kind
     adapt: Callable[[str], str] = lambda wire: wire
     method_setting: str = ""
     unreadable: str = ""
@@ -103,7 +113,7 @@ class Operation:
     judge: Callable[[int, Any], str] = lambda _status, _body: ""
     answers: Mapping[int, Meaning] = field(default_factory=dict)
     silences: Callable[[str], bool] = never
-    others: Callable[[str], Sequence[str]] = lambda _: ()
+    others: Callable[[str], Sequence[str]] = no_others
     without: Callable[[str, Collection[str]], str] = lambda wire, _: wire
 
     @property

@@ -1,6 +1,8 @@
 """What the ledger makes of answers, and of a batch whose payload is gone."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leadlane.workers.ledger import manifest, settle_all
 from leadlane.workers.providers.contract import Reading
@@ -22,6 +24,23 @@ def test_a_number_is_reconciled_in_the_batch_whose_answer_was_lost() -> None:
     new, lost = aboard([A], "."), aboard([A], "~")
     settle_all([new, lost], manifest([new, lost], "import"), Reading(codes={A: "d"}))
     assert (new.text, lost.text) == ("d", "C")
+
+
+@given(
+    numbers=st.lists(st.sampled_from([A, B, "4930333"]), min_size=1, max_size=4),
+    named=st.dictionaries(st.sampled_from([A, B, "4930333"]), st.sampled_from("cdr"), max_size=3),
+    before=st.sampled_from([".", "~", ","]),
+    options=st.sampled_from(["", "update"]),
+)
+def test_a_batch_settled_at_once_ends_as_row_by_row(
+    numbers: list[str], named: dict[str, str], before: str, options: str
+) -> None:
+    codes = before + "." * (len(numbers) - 1)
+    at_once, by_row = (aboard(numbers, codes, options=options) for _ in range(2))
+    settle_all([at_once], manifest([at_once], "import"), Reading(named))
+    nobody = {"4930999": "f"}  # what comes later is looked for row by row
+    settle_all([by_row], manifest([by_row], "import"), Reading(named, later=nobody))
+    assert (at_once.text, at_once.why) == (by_row.text, by_row.why)
 
 
 @pytest.mark.parametrize(("lost", "ends"), [("1", "??"), ("", "xx")])

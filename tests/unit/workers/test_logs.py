@@ -36,7 +36,8 @@ def written() -> Iterator[Written]:
 def celery_says(template: str, level: int = logging.INFO, **about: object) -> None:
     """A line about a task as Celery writes it."""
     data = {"name": "leadlane.leads.import", "id": "id-1", "args": PHONE, "kwargs": PHONE, **about}
-    logging.getLogger("celery.app.trace").log(level, template, data, extra={"data": data})
+    said_by = "celery.worker.strategy" if template == trace.LOG_RECEIVED else "celery.app.trace"
+    logging.getLogger(said_by).log(level, template, data, extra={"data": data})
 
 
 def test_a_line_of_ours_has_its_fields(written: Written) -> None:
@@ -77,10 +78,12 @@ def test_a_parked_task_is_one_quiet_line(written: Written) -> None:
     assert (line["level"], line["event"], line["why"]) == ("info", "task parked", "parked")
 
 
-def test_who_wants_to_know_more_sees_tasks_arrive(written: Written) -> None:
-    logging.getLogger().setLevel(logging.DEBUG)
+@pytest.mark.usefixtures("written")
+def test_who_wants_to_know_more_sees_tasks_arrive() -> None:
+    stream = io.StringIO()
+    logs.configure("DEBUG", json=True, stream=stream)
     celery_says(trace.LOG_RECEIVED)
-    assert [line["event"] for line in written()] == ["task received"]
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == ["task received"]
 
 
 def test_an_exception_is_its_type_and_place(written: Written) -> None:
