@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from leadlane.cli.verify import sentence
 from leadlane.files.columns import Dialer, Wishes
 from leadlane.files.reading import read_leads
 from leadlane.files.sources import find
@@ -28,6 +29,7 @@ from leadlane.schemas.settings import load_settings
 from leadlane.workers.connection import connect
 from leadlane.workers.lane_view import lanes_with_work
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.verifying import verify
 
 ACCOUNT = "demo"
 CAMPAIGNS = 4
@@ -60,14 +62,17 @@ def run(leads: int = 6000, file: Path | None = None, console: Console | None = N
         fleet = Fleet(settings=settings)
         jobs = _from_file(fleet, file) if file else _sample(fleet, leads)
         with connect(settings.redis_url, settings.key_prefix) as client:
-            _watch(say, Lanes(client, settings.key_prefix), jobs, local)
+            lanes = Lanes(client, settings.key_prefix)
+            _watch(say, lanes, jobs, local)
+            verdict = verify(lanes, 3600)
         kept = sandbox.verify()
         say.print(_report(jobs))
         _details(say, jobs)
         say.print(_rules(kept))
+        say.print(f"leadlane verify, by our own ledger: {sentence(verdict)}", highlight=False)
         fleet.close()
     over = all(job.progress_at_end["ended"] and not job.progress_at_end["dead"] for job in jobs.values())
-    return 0 if over and not kept["breaches"] and not kept["doubled"] else 1
+    return 0 if over and not kept["breaches"] and not kept["doubled"] and not verdict.breaches else 1
 
 
 class Watched:

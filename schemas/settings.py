@@ -96,6 +96,7 @@ class Settings:
     retention_s: float = 7 * 86_400.0  # of what is done
     visibility_timeout_s: float = 120.0
     lease_s: float = 12.0
+    call_ledger: int = 100_000  # entries kept, some 20 MB
     hash_key_ref: str = field(default=HASH_KEY_REF, repr=False)
 
     def __post_init__(self) -> None:

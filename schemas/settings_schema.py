@@ -166,6 +166,7 @@ class SettingsSchema(Strict):
     retention_s = _number(60, _YEAR_S, "604800")
     visibility_timeout_s = _number(1, _DAY_S, "120")
     lease_s = _number(1, 60, "12")
+    call_ledger = _number(1000, 10_000_000, "100000", whole=True)
     hash_key_ref = _Checked(_reference)
 
 

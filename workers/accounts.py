@@ -27,7 +27,7 @@ NO_SETTINGS = "a worker has no settings for this account"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a producer must know of an account."""
+    """What a producer must know of an account, and who checks its calls: there None is the record's own rule."""
 
     name: str
     provider: str
@@ -36,6 +36,8 @@ class Facts:
     phone_check: PhoneCheck
     suppress_scope: SuppressScope = "account"
     switches: frozenset[str] = frozenset()
+    gap_s: float | None = None
+    leads_per_call: int | None = None
 
     @property
     def dialer(self) -> Provider:
@@ -69,7 +71,7 @@ class Facts:
 
     def lane(self, campaign: str, kind: str = "leads") -> str:
         """The lane of a campaign: accounts with keys to the same contact centre share it."""
-        return f"{kind}/{self.provider}/{urlsplit(self.base_url).netloc}/{campaign}"
+        return lane_at(self.provider, self.base_url, campaign, kind)
 
     def scope(self, reach: SuppressScope, campaign: str = "") -> str:
         """The scope of an opt-out that shall reach so far from this account, or this campaign of it."""
@@ -77,6 +79,11 @@ class Facts:
             return EVERYWHERE
         in_campaign, in_account, _ = scopes_of(self.lane(campaign))
         return in_campaign if reach == "campaign" else in_account
+
+
+def lane_at(provider: str, base_url: str, campaign: str, kind: str) -> str:
+    """The lane of this kind of a campaign of the dialer at an address."""
+    return f"{kind}/{provider}/{urlsplit(base_url).netloc}/{campaign}"
 
 
 def gcra(rates: tuple[Rate, ...]) -> str:
@@ -121,7 +128,11 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
             longest = max(longest, account.lost_call_s + gap_s(account, provider))
         pipe.hset(
             lanes.key("clock"),
-            mapping={"retention": int(settings.retention_s * 1000), "lost": int(longest * 1000)},
+            mapping={
+                "retention": int(settings.retention_s * 1000),
+                "lost": int(longest * 1000),
+                "ledger": settings.call_ledger,
+            },
         )
         pipe.execute()
 
@@ -142,6 +153,8 @@ def _facts(account: Account) -> Mapping[str, object]:
         "phone_check": account.phone_check,
         "suppress_scope": account.suppress_scope,
         "switches": sorted(account.switches),
+        "gap_s": account.import_gap_s,
+        "leads_per_call": account.leads_per_call,
     }
 
 
@@ -168,6 +181,8 @@ def _read(name: str, stored: Mapping[str, Any]) -> Facts:
         stored["phone_check"],
         stored.get("suppress_scope", "account"),
         frozenset(stored.get("switches", ())),  # facts of an older worker have none
+        stored.get("gap_s"),
+        stored.get("leads_per_call"),
     )
 
 

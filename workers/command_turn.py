@@ -12,6 +12,7 @@ from leadlane.schemas.outcomes import FATE_OF
 from leadlane.workers import payloads, verdicts
 from leadlane.workers.answers import STILL_RUNNING, Meaning, meaning
 from leadlane.workers.backoff import full_jitter
+from leadlane.workers.calls_made import LOOK
 from leadlane.workers.commands import LOST, TO_SEND, fate
 from leadlane.workers.conduct import Conduct
 from leadlane.workers.lanes import Left, Row
@@ -52,7 +53,9 @@ class CommandTurn(Conduct):
         path = endpoint.target(self.campaign, agents, query)
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
-            return self.decoded(self.send(endpoint.method, path, endpoint.body(self.campaign, agents)))
+            body = endpoint.body(self.campaign, agents)
+            operation = LOOK if endpoint.method == "GET" else self.operation_name
+            return self.decoded(self.send(endpoint.method, path, body, operation=operation, size=len(agents)))
         finally:
             self.call_ended = time.monotonic()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from leadlane.schemas.settings import Account
 from leadlane.workers import verdicts
 from leadlane.workers.answers import retry_after_s
+from leadlane.workers.calls_made import Made, call
 from leadlane.workers.engine import Engine
 from leadlane.workers.keeper import Turn
 from leadlane.workers.lanes import Entry, Left, Row
@@ -56,6 +57,7 @@ class Conduct(ABC):
     provider: Provider
     terms: Terms
     call_ended: float = 0.0
+    made: list[Made] = field(default_factory=list)
 
     group: ClassVar[Literal["leads", "control"]]
     replayed: ClassVar[bool] = True
@@ -109,11 +111,20 @@ class Conduct(ABC):
         path: str,
         body: bytes | None,
         content_type: Callable[[bytes], str] = lambda _: "application/json",
+        *,
+        operation: str,
+        size: int = 0,
     ) -> Answer:
-        """One call, if the turn still has its lease; raises NoAnswer."""
+        """One call, if the turn still has its lease; raises NoAnswer. The last two are for the call ledger."""
         request = request_of(self.engine, self.account, method, path, body, content_type)
-        return self.engine.transport.send(
-            request, timeout_s=self.account.timeout_s, may_send=self.turn.may_send
+        return call(
+            self.engine.transport,
+            request,
+            self.made.append,
+            operation=operation,
+            size=size,
+            timeout_s=self.account.timeout_s,
+            may_send=self.turn.may_send,
         )
 
     def decoded(self, answer: Answer) -> Answered:
@@ -135,6 +146,8 @@ class Conduct(ABC):
 
     def _leave(self, verdict: Verdict) -> Left:
         began = self.turn.call_began
+        if verdict.lost and self.made:
+            self.made[-1].ended = max(self.made[-1].ended, began + self.terms.lost_call_s)
 
         def leave() -> Left:
             now = time.monotonic()
@@ -150,6 +163,9 @@ class Conduct(ABC):
                 began_ms=max(int((now - began) * 1000), 0),
                 dice=self.engine.dice,
             ) | ({"seq": self.turn.seq} if self.turn.seq else {})
+            if self.made:
+                document["worker"] = self.engine.keeper.worker
+                document["calls"] = [one.document(n, now) for n, one in enumerate(self.made, 1)]
             if self.replayed:
                 self.engine.keeper.remember(document)
             return self.engine.lanes.leave(document)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from leadlane.schemas.settings import Account
 from leadlane.workers import payloads, slices, verdicts
 from leadlane.workers.blocking import OPT_OUTS
+from leadlane.workers.calls_made import LOOK
 from leadlane.workers.conduct import BUILDING_S, Conduct, Terms
 from leadlane.workers.engine import gap_s
 from leadlane.workers.ledger import Aboard, manifest, result
@@ -109,7 +110,14 @@ class Delivery(Conduct):
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
             body = operation.body(carried.wires, self.campaign)
-            answer = self.send(method, self._path(operation.path), body, operation.content_type)
+            answer = self.send(
+                method,
+                self._path(operation.path),
+                body,
+                operation.content_type,
+                operation=self.operation_name,
+                size=len(carried.wires),
+            )
         except NoAnswer as silent:
             self.call_ended = time.monotonic()
             verdict = verdicts.silence(aboard, operation, silent.reason, left=silent.may_have_left, dice=dice)
@@ -145,7 +153,7 @@ class Delivery(Conduct):
         if self.provider.look is None or not self.admitted():
             return ""
         try:
-            answer = self.send("GET", self._path(self.provider.look.path), None)
+            answer = self.send("GET", self._path(self.provider.look.path), None, operation=LOOK)
         except NoAnswer:
             return ""
         body = verdicts.decode(answer.body)

@@ -136,8 +136,9 @@ class Keeper:
                     turn.begin_by = asked + BEGIN_S
 
     def _replay(self) -> None:
+        now = time.monotonic()
         with self._lock:
-            documents = [document for _, document in self._left]
+            documents = [_older(document, round((now - left) * 1000)) for left, document in self._left]
         for document in documents:
             self.lanes.leave({**document, "rest_ms": 0, "may_call": False, "replay": True})
         if documents:
@@ -152,6 +153,15 @@ class Keeper:
             act()
         except redis.RedisError as exc:
             log.warning("keeper cannot reach redis", error=type(exc).__name__)
+
+
+def _older(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:
+    """What a turn left with, its calls that much longer ago."""
+    calls = [
+        {**call, "began": call["began"] + by_ms, "ended": call["ended"] + by_ms}
+        for call in document.get("calls", ())
+    ]
+    return {**document, "calls": calls}
 
 
 def _document(turn: Turn, now: float) -> dict[str, Any]:

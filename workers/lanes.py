@@ -23,8 +23,8 @@ ROW_FIELDS = (
     "search", "created", "calls", "options", "links", "cut", "seq",
 )  # fmt: skip
 SCRIPTS = (
-    "admit", "alive", "boot", "cancel", "dead", "dispatch", "enter", "expire", "hold", "leave", "recall", "renew",
-    "resolve", "seal", "slice", "submit",
+    "admit", "alive", "boot", "cancel", "dead", "dispatch", "enter", "expire", "hold", "leave", "note", "recall",
+    "renew", "resolve", "seal", "slice", "submit",
 )  # fmt: skip
 TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
@@ -229,10 +229,11 @@ class Lanes:
         lost_ms: int,
         gap_ms: int,
         room: int,
+        worker: str = "",
     ) -> Entry:
         """Grant the turn to a task that has come, with the riders that fit into ``room`` leads."""
         verdict, *rest = self._run(
-            "enter", ticket, token, number, lease_ms, turn_ms, lost_ms, gap_ms, room, MOST_RIDERS
+            "enter", ticket, token, number, lease_ms, turn_ms, lost_ms, gap_ms, room, MOST_RIDERS, worker
         )  # fmt: skip
         word = verdict.decode()
         if word == "granted":
@@ -248,12 +249,22 @@ class Lanes:
         code: str = "",
         why: str = "",
         begins: tuple[str, int] | None = None,
+        made: Mapping[str, Any] | None = None,
     ) -> int:
         """Record the call of one lead and let the next begin: 0, ms to wait, TURN_OVER or TICKET_CANCELLED.
 
-        A lead is named by its ticket and its position there.
+        A lead is named by its ticket and its position there; ``made`` is for the call ledger (``slice.lua``).
         """
-        return int(self._run("slice", lane, token, *(ended or ("", -1)), code, why, *(begins or ("", -1))))
+        return int(
+            self._run(
+                "slice", lane, token, *(ended or ("", -1)), code, why, *(begins or ("", -1)),
+                json.dumps(made) if made else "",
+            )
+        )  # fmt: skip
+
+    def note(self, document: Mapping[str, Any]) -> None:
+        """Write a call that was made in no lane into the call ledger: the document is described in ``note.lua``."""
+        self._run("note", json.dumps(document))
 
     def leave(self, document: Mapping[str, Any]) -> Left:
         """End a turn: the document is described in ``leave.lua``."""

@@ -6,18 +6,21 @@ Nothing is changed, so no lane is needed; the account's rate and its holds are o
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import structlog
 
 from leadlane.schemas.errors import BadCampaign, DialerFailed
 from leadlane.schemas.phones import masked
 from leadlane.schemas.settings import Account
-from leadlane.workers.accounts import NO_SETTINGS
+from leadlane.workers.accounts import NO_SETTINGS, lane_at
 from leadlane.workers.answers import Meaning, meaning
 from leadlane.workers.blocking import blocked_by
+from leadlane.workers.calls_made import LOOK, Made, call
 from leadlane.workers.conduct import admitted, decoded, request_of
 from leadlane.workers.engine import Engine
 from leadlane.workers.providers import Provider
@@ -127,11 +130,31 @@ class LookUp:
         body = endpoint.body(campaign, ())
         request = request_of(engine, account, endpoint.method, endpoint.target(campaign, (), query), body)
         try:
-            return decoded(engine, account, engine.transport.send(request, timeout_s=account.timeout_s))
+            answer = call(
+                engine.transport,
+                request,
+                lambda made: self._note(made, campaign),
+                operation=LOOK,
+                size=0,
+                timeout_s=account.timeout_s,
+            )
+            return decoded(engine, account, answer)
         except NoAnswer as silent:
             raise DialerFailed(
                 account.name, f"its dialer gives no answer ({silent.reason})", "try again later"
             ) from None
+
+    def _note(self, made: Made, campaign: str) -> None:
+        lanes, account = self.engine.lanes, self.account
+        lanes.note(
+            {
+                "lane": lane_at(self.provider.name, account.base_url, campaign, "look"),
+                "acct": account.name,
+                "token": uuid4().hex,
+                "worker": self.engine.keeper.worker,
+                "call": made.document(1, time.monotonic()),
+            }
+        )
 
     def _told(self, answer: Answered, means: Meaning, campaign: str) -> Exception:
         """What is raised for an answer that is no plain yes."""

@@ -13,7 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
+from typing import Any
 from urllib.parse import quote
 
 from leadlane.schemas.outcomes import ANSWER_LOST, NOT_SENT
@@ -22,6 +23,7 @@ from leadlane.workers import verdicts
 from leadlane.workers.answers import LONGEST_COOL_DOWN_S, Meaning, meaning, retry_after_s
 from leadlane.workers.backoff import full_jitter
 from leadlane.workers.blocking import OPT_OUTS
+from leadlane.workers.calls_made import Made, call
 from leadlane.workers.engine import Engine
 from leadlane.workers.keeper import Turn
 from leadlane.workers.lanes import TICKET_CANCELLED, TURN_OVER
@@ -50,13 +52,15 @@ Lead = tuple[Aboard, int]
 class Ended:
     """How the call of one lead ended: its code, and what stops the slice, if anything does.
 
-    A failure stops it only if others went before; anything else does at once.
+    A failure stops it only if others went before; anything else does at once. ``made`` is the call, with its number in
+    the slice, if one was made.
     """
 
     code: str
     why: str = ""
     stop: Verdict | None = None
     failed: bool = False
+    made: tuple[int, Made] | None = None
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class Slice:
     _answered: set[str] = field(default_factory=set)
     _unanswered: dict[str, str] = field(default_factory=dict)  # and why
     _cancelled: set[str] = field(default_factory=set)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))  # of calls
     _over: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -171,9 +176,22 @@ class Slice:
         lanes, turn = self.engine.lanes, self.turn
         return self.engine.patiently(
             lambda: lanes.slice(
-                turn.lane, turn.token, ended=_named(ended), code=how.code, why=how.why, begins=_named(lead)
+                turn.lane,
+                turn.token,
+                ended=_named(ended),
+                code=how.code,
+                why=how.why,
+                begins=_named(lead),
+                made=self._made(how) if ended else None,
             )
         )
+
+    def _made(self, how: Ended) -> Mapping[str, Any] | None:
+        if how.made is None:
+            return None
+        n, made = how.made
+        worker = self.engine.keeper.worker
+        return {"acct": self.account.name, "worker": worker, "call": made.document(n, time.monotonic())}
 
     def _note(self, one: Aboard, position: int, how: Ended) -> None:
         with self._lock:
@@ -206,16 +224,26 @@ class Slice:
             wait_ms, asked = self._begins(None, Ended(""), this, until)
             if wait_ms != 0:
                 return Ended(before)
+        noted: list[Made] = []
         try:
-            answer = self.engine.transport.send(
+            answer = call(
+                self.engine.transport,
                 self._request(wire, lead),
+                noted.append,
+                operation=one.row.fields["op"],
+                size=1,
                 timeout_s=self.account.timeout_s,
                 may_send=self.turn.may_send,
                 handle=CallHandle(),
             )
         except NoAnswer as silent:
-            code = lost if silent.may_have_left else before
-            return self._failure(code, silent.reason)
+            ended = self._failure(lost if silent.may_have_left else before, silent.reason)
+        else:
+            ended = self._told(answer, one, position, lost)
+        ended.made = (next(self._numbers), noted[0]) if noted else None
+        return ended
+
+    def _told(self, answer: Answer, one: Aboard, position: int, lost: str) -> Ended:
         ended = self._read(answer, one, position, lost)
         if wait := spent_s(answer.headers, self.provider, time.time()):
             ended.stop = ended.stop or Verdict(

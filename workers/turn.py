@@ -57,6 +57,7 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
             lost_ms=int(terms.lost_call_s * 1000),
             gap_ms=int(terms.gap_s * 1000),
             room=terms.room,
+            worker=engine.keeper.worker,
         )
     )
     if entry.verdict != "granted":

@@ -10,6 +10,7 @@
 -- ARGV[8]  room      leads that fit in one call; 0: each lead is a call of its own and takes its slot (slice.lua)
 --                    when it begins; of those SLICE_ROOM may be aboard
 -- ARGV[9]  riders    most tickets aboard beside the holder
+-- ARGV[10] worker    whose turn it will be
 -- Returns {'granted', lane, now, row of the holder, rows of riders ...}; a row is {ticket, codes or false,
 --   payload, fields ...} with the fields in the order of FIELDS; or {'parked'}, {'elsewhere'}, {'unknown'},
 --   {'done', how}, {'dead', reason}.
@@ -109,7 +110,8 @@ redis.call('SADD', P .. ':flight:' .. t.acct, lane)
 local lease, lost = now + num(ARGV[4]), now + 1000 + lost_ms + gap_ms
 redis.call('HINCRBY', lane_key(lane), 'turns', 1)
 redis.call('HSET', lane_key(lane), 'state', 'held', 'ticket', id, 'token', token, 'lease', lease,
-  'deadline', now + num(ARGV[5]), 'one_by_one', one_by_one and 1 or 0, 'lost', lost, 'longest', lost_ms + gap_ms + 61000,
+  'deadline', now + num(ARGV[5]), 'one_by_one', one_by_one and 1 or 0, 'lost', lost, 'began', now,
+  'gap', gap_ms, 'worker', ARGV[10], 'longest', lost_ms + gap_ms + 61000,
   'until', redis.call('HEXISTS', lane_key(lane), 'want_seq') == 1 and lease or math.max(lease, lost))
 rescore(lane)
 return reply

@@ -1,7 +1,8 @@
 -- lane.lua: what the lane scripts share; the loader puts it before each of them.
 -- KEYS[1]  the prefix P, of which every key is built (one primary, no cluster):
 --   P:clock            hash  run_id of the server, quiet (ms until which no turn is given), lost (ms),
---                            retention (ms), clean (the last worker has left in peace), offset (ms; model test only)
+--                            retention (ms), clean (the last worker has left in peace), ledger (entries of P:made),
+--                            offset (ms; model test only)
 --   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
 --   P:pay:<ticket>     string  payload: the leads, packed
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
@@ -33,6 +34,7 @@
 --   P:had:<lane>:<month>  string  six bytes of each hidden number called in; expires 100 days after the last call
 --   P:reached          hash  lane that has such strings -> account that called last
 --   P:hashkey          string  key of hidden numbers, if workers were given none; P:hashprint what tells it from others
+--   P:made             stream  the call ledger: one entry per call to a dialer, some `ledger` of them (see note)
 --   P:dead             zset  dead tickets -> ms of death
 --   P:uncertain        zset  tickets with leads of which nobody knows whether they arrived -> ms of the first of them;
 --                            those that have expired meanwhile are swept
@@ -43,7 +45,7 @@ local P = KEYS[1]
 local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY = 5000, 3, 10, 2 ^ 30, '*'
 local FINAL = { 'c', 'C', 'd', 'a', 'u', 'm', 'r', 'i', 's', 'e', 'x', 'f', '%?', 'g', 'o' }
 
-local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention')
+local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(clock[1]) or 0)
 local quiet = tonumber(clock[2]) or 0
@@ -60,6 +62,16 @@ local function get(key, ...)
   local values, out = redis.call('HMGET', key, ...), {}
   for i, field in ipairs({ ... }) do out[field] = values[i] or nil end
   return out
+end
+
+-- The call ledger -----------------------------------------------------------------------------
+
+-- Writes a call to a dialer: c is {n: it is the n-th of its turn, op, size, began and ended as ms ago, answer: status,
+-- 'none', or 'lost' if its worker never told}. Calls that are written twice have one name, token/n.
+local function note(lane, acct, token, worker, c, seq)
+  redis.call('XADD', P .. ':made', 'MAXLEN', '~', tonumber(clock[4]) or 100000, '*', 'lane', lane, 'acct', acct,
+    'op', c.op, 'size', c.size, 'start', now - c.began, 'ms', c.began - c.ended, 'answer', c.answer,
+    'call', token .. '/' .. c.n, 'worker', worker or '', 'seq', seq or '')
 end
 
 -- Accounts ------------------------------------------------------------------------------------
@@ -465,10 +477,12 @@ end
 -- travel alone next time, so that a batch that kills its worker is found; where each lead is a call of its own, after
 -- the second time, since so many turns take long.
 local function end_turn(lane)
-  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq', 'one_by_one')
+  local l = get(lane_key(lane), 'token', 'ticket', 'acct', 'next', 'lost', 'want_seq', 'one_by_one', 'began', 'gap', 'worker')
+  local size = 0
   for _, id in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do
-    local t = get(ticket_key(id), 'token', 'place', 'cancel', 'job')
+    local t = get(ticket_key(id), 'token', 'place', 'cancel', 'job', 'size')
     if l.token and t.token == l.token then
+      size = size + num(t.size)
       redis.call('HDEL', ticket_key(id), 'token')
       local alone = redis.call('HINCRBY', ticket_key(id), 'attempts', 1) > 1 or l.one_by_one ~= '1'
       if overtaken(lane, id) then set_superseded(id, t.job)
@@ -484,7 +498,14 @@ local function end_turn(lane)
   redis.call('SREM', P .. ':flight:' .. l.acct, lane)
   if redis.call('HGET', acct_key(l.acct), 'probe') == l.token then redis.call('HSET', acct_key(l.acct), 'probe', 'due') end
   -- A lost command delays no other: what comes after it is confirmed once it can no longer run.
-  local op = redis.call('HGET', ticket_key(l.ticket), 'op') or ''           -- '' if the server forgot the ticket
+  local t = get(ticket_key(l.ticket), 'op', 'seq')
+  local op = t.op or ''                                                     -- '' if the server forgot the ticket
+  if l.token and l.acct ~= NOBODY then
+    -- What its worker may still tell of the call overrides this; calls of one lead each have told of themselves.
+    local one_by_one = l.one_by_one == '1'
+    note(lane, l.acct, l.token, l.worker, { n = one_by_one and 0 or 1, op = op, size = one_by_one and 0 or size,
+      began = now - (tonumber(l.began) or now), ended = now - num(l.lost) + num(l.gap), answer = 'lost' }, t.seq)
+  end
   if l.want_seq then redis.call('HSET', lane_key(lane), 'unsure:' .. op, num(l.lost))
   else redis.call('HSET', lane_key(lane), 'next', math.max(num(l.next), num(l.lost))) end
   set_idle(lane)

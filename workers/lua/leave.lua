@@ -9,6 +9,7 @@
 --               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
 --   may_call    true if the caller publishes the next call,
 --   replay      true if this was said before, to a server that may have forgotten it,
+--   worker, calls  whose turn it was, and the calls made in it, each as `note` in lane.lua takes it,
 --   seq         of the command about a campaign's state that the holder is, if it is one,
 --   tickets     list of {id, act: done|again|dead, codes, why (object) or absent, reason, cost (attempts used, 0 or 1),
 --               called (1 if a call was made), wait_ms, solo, behind, search, conflicts} }
@@ -88,10 +89,11 @@ for i, v in ipairs(doc.tickets) do
     if i == 1 then whole = over end
   end
 end
-if stale then
-  if redis.call('HGET', ticket_key(holder), 'left') ~= token then return { 'stale', false, 0 } end
+if stale and redis.call('HGET', ticket_key(holder), 'left') == token then
   return { 'left', false, is_whole(holder) and 1 or 0 }
 end
+for _, c in ipairs(doc.calls or {}) do note(lane, a.acct, token, doc.worker, c, doc.seq) end
+if stale then return { 'stale', false, 0 } end
 redis.call('HSET', ticket_key(holder), 'left', token)
 
 signal()

@@ -28,7 +28,7 @@ for _, turn in ipairs(cjson.decode(ARGV[2])) do
     belong(turn.lane, get(lane_key(turn.lane), 'acct', 'group'), turn.acct)
     redis.call('SADD', P .. ':flight:' .. turn.acct, turn.lane)
     redis.call('HSET', lane_key(turn.lane), 'state', 'held', 'token', turn.token, 'ticket', turn.tickets[1],
-      'group', turn.group, 'deadline', now + turn.turn_ms, 'longest', turn.lost_ms + 61000)
+      'group', turn.group, 'deadline', now + turn.turn_ms, 'longest', turn.lost_ms + 61000, 'began', now)
     if turn.seq then want(turn.lane, turn.tickets[1], turn.seq, true) end
     if overtaken(turn.lane, turn.tickets[1]) then redis.call('HSET', lane_key(turn.lane), 'hurry', 1) end
     l.token, l.deadline, l.want_seq = turn.token, now + turn.turn_ms, turn.seq

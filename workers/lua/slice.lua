@@ -8,6 +8,7 @@
 -- ARGV[6]  its reason, or ''
 -- ARGV[7]  ticket of the lead whose call is to begin, or ''
 -- ARGV[8]  its position in the ticket
+-- ARGV[9]  JSON {acct, worker, call that has ended, as `note` in lane.lua takes it}, or '' if none was made
 -- The lead that begins is marked as sent and unanswered ('~') before it leaves: what a crash leaves is exact.
 -- Returns -1 if the turn is over for this process (lost, or opt-outs of the lane's scope are being taken in); -2 if
 -- the ticket of the lead that is to begin is cancelled; else ms until the call may begin; 0: the slot of the account's
@@ -26,6 +27,10 @@ local function put(id, at, code, why)
 end
 
 if ARGV[3] ~= '' then put(ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6] ~= '' and { [ARGV[4]] = ARGV[6] } or nil) end
+if ARGV[9] ~= '' then
+  local made = cjson.decode(ARGV[9])
+  note(lane, made.acct, token, made.worker, made.call)
+end
 if not ours then return -1 end
 if ARGV[7] == '' then return 0 end
 if hushed_by(lane) then return -1 end

@@ -17,7 +17,7 @@ ABOARD = ("holding", "riding")
 
 READ_ALL = """
 local read = { string = { 'GET' }, hash = { 'HGETALL' }, set = { 'SMEMBERS' }, list = { 'LRANGE', 0, -1 },
-  zset = { 'ZRANGE', 0, -1, 'WITHSCORES' } }
+  zset = { 'ZRANGE', 0, -1, 'WITHSCORES' }, stream = { 'XLEN' } }
 local out = {}
 for _, key in ipairs(redis.call('KEYS', '*')) do
   local kind = redis.call('TYPE', key).ok
