@@ -72,7 +72,7 @@ def shown(town: Town, campaign: int) -> str:
 
 def startable(town: Town, campaign: Campaign, number: int) -> None:
     """Lead and agent are there, so that nothing but its state forbids a start."""
-    campaign.import_leads(leads(1)).wait(timeout=30)
+    campaign.import_leads(leads(1)).wait(timeout=60)
     dialer(town, "POST", f"{number}/users", {"user_ids": [7]})
     town.sandbox.alter(number, status="paused")
 
@@ -83,7 +83,7 @@ def test_a_command_tells_the_state_that_the_campaign_reached(town: Town, fleet: 
     startable(town, spring, 3)
     town.sandbox.change(transition_s=0.7)
     for word, state in (("start", "active"), ("pause", "paused"), ("start", "active"), ("stop", "stopped")):
-        told = getattr(spring, word)().wait(timeout=30)
+        told = getattr(spring, word)().wait(timeout=60)
         assert (told["outcome"], told["state"]) == ("reached", state)
         assert shown(town, 3) == state
     assert [record["operation"] for record in sent(town, 3)] == ["start", "pause", "start", "stop"]
@@ -95,9 +95,9 @@ def test_a_state_that_forbids_a_command_is_told_with_the_dialers_words(town: Tow
     told = fleet.campaign("voiso/3").pause().wait(timeout=60)
     assert (told["outcome"], told["state"]) == ("rejected", "stopped")
     assert "cannot pause a campaign that is stopped" in told["reason"]
-    assert fleet.campaign("voiso/3").stop().wait(timeout=30)["outcome"] == "reached"
+    assert fleet.campaign("voiso/3").stop().wait(timeout=60)["outcome"] == "reached"
     town.sandbox.alter(4, status="auto_paused")
-    assert fleet.campaign("voiso/4").pause().wait(timeout=30)["state"] == "auto_paused"
+    assert fleet.campaign("voiso/4").pause().wait(timeout=60)["state"] == "auto_paused"
 
 
 def test_a_stop_outlives_fifty_older_starts(town: Town, fleet: Fleet, lanes: Lanes) -> None:
@@ -105,7 +105,7 @@ def test_a_stop_outlives_fifty_older_starts(town: Town, fleet: Fleet, lanes: Lan
     first, second = town.worker("w1", 4), town.worker("w2", 4)
     app, spring = producer(town), fleet.campaign("voiso/3")
     startable(town, spring, 3)
-    spring.pause().wait(timeout=30)
+    spring.pause().wait(timeout=60)
     known = len(town.sandbox.audit())
 
     # One whose answer is lost, though it was done; one before that is retried after errors.
@@ -113,7 +113,7 @@ def test_a_stop_outlives_fifty_older_starts(town: Town, fleet: Fleet, lanes: Lan
     town.sandbox.fault("latency", match={"operation": "start"}, delay_s=TIMEOUT_S + 0.7, times=1)
     seq = int(time.time() * 1e6)
     starts = [spring.start().id]
-    until(lambda: [record for record in sent(town, 3, "start") if record["n"] > known], within_s=30)
+    until(lambda: [record for record in sent(town, 3, "start") if record["n"] > known], within_s=60)
     # Some wait for a job that has not ended; some are delayed, by name and by hand, some come twice.
     lanes.hold("lane", leads_lane(town), "not yet")
     waited_for = spring.import_leads(leads(1, start=3))
@@ -125,7 +125,7 @@ def test_a_stop_outlives_fifty_older_starts(town: Town, fleet: Fleet, lanes: Lan
         )
         for i in range(10)
     ]
-    until(lambda: running_starts(town), within_s=30)  # the one whose answer will be lost
+    until(lambda: running_starts(town), within_s=60)  # the one whose answer will be lost
     stop = spring.stop()
     given = time.time()
     late = [
@@ -184,7 +184,7 @@ def test_a_start_whose_answer_was_lost_is_looked_at_before_it_is_sent_again(town
     spring = fleet.campaign("voiso/3")
     startable(town, spring, 3)
     town.sandbox.fault("drop_after", match={"operation": "start"}, times=1)
-    told = spring.start().wait(timeout=30)
+    told = spring.start().wait(timeout=60)
     assert (told["outcome"], told["state"]) == ("reached", "active")
     assert len(sent(town, 3, "start")) == 1
 
@@ -210,8 +210,8 @@ def test_a_start_that_waits_for_a_job_is_superseded_by_a_stop(town: Town, fleet:
     lanes.hold("lane", leads_lane(town), "not yet")
     job = spring.import_leads(leads(10))
     start = spring.start(after=job)
-    assert spring.stop().wait(timeout=30)["outcome"] == "reached"
-    assert start.wait(timeout=30)["outcome"] == "superseded"
+    assert spring.stop().wait(timeout=60)["outcome"] == "reached"
+    assert start.wait(timeout=60)["outcome"] == "superseded"
     job.cancel()
     assert results(town, [start.id])[start.id]["outcome"] == "superseded"
     assert sent(town, 3, "start") == []
@@ -287,7 +287,7 @@ def test_a_stop_passes_a_start_that_is_held_and_failures_of_leads_calls(town: To
     for campaign in range(10, 20):
         fleet.campaign(f"voiso/{campaign}").import_leads(leads(1))
     until(lambda: town.client.hget("leadlane:acct:voiso", "cool_why") == "failed")
-    assert spring.stop().wait(timeout=30)["outcome"] == "reached"
+    assert spring.stop().wait(timeout=60)["outcome"] == "reached"
     assert start.wait(timeout=10)["outcome"] == "superseded"
 
 
@@ -300,7 +300,7 @@ def test_what_commands_leave_behind_holds_ids_only_and_every_end_has_its_result(
     cancelled = spring.start()
     assert cancelled.cancel() == "cancelled"
     superseded, stop = spring.start(), spring.stop()
-    assert stop.wait(timeout=30)["outcome"] == "reached"
+    assert stop.wait(timeout=60)["outcome"] == "reached"
     returned = results(town, [superseded.id, stop.id])
     assert returned[superseded.id]["outcome"] == "superseded"
     fields = {"campaign", "command", "asked", "outcome", "state", "reason", "calls", "waited_s"}
@@ -314,7 +314,7 @@ def test_what_commands_leave_behind_holds_ids_only_and_every_end_has_its_result(
 def test_a_campaign_that_is_not_there_is_a_dead_letter(town: Town, fleet: Fleet) -> None:
     app = producer(town)
     stop = fleet.campaign("voiso/123456").stop()
-    told = stop.wait(timeout=30)
+    told = stop.wait(timeout=60)
     assert (told["outcome"], told["reason"]) == ("dead", "404: Not found")
     until(lambda: AsyncResult(stop.id, app=app).state == "FAILURE")
 
