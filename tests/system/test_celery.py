@@ -205,7 +205,8 @@ def test_an_update_by_name_finds_what_the_import_before_it_brought(
     app: Celery, town: Town, campaign: str
 ) -> None:
     first = importing(app, campaign, 3).apply_async()
-    until(lambda: town.client.exists(f"leadlane:t:{first.id}"))  # else two threads might take them the other way
+    # Else two threads might take them the other way.
+    until(lambda: town.client.exists(f"leadlane:t:{first.id}"))
     task = app.send_task(
         "leadlane.leads.update", kwargs={"campaign": campaign, "leads": list(leads(3, name="Ann"))}
     )
