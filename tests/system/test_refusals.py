@@ -111,8 +111,8 @@ def test_what_cannot_go_on_by_itself_is_dead_with_its_reason(town: Town) -> None
         1: "405: ",
         2: "418: ",
         3: "302: ",
-        4: "200: the answer cannot be read",
-        5: "200: the answer cannot be read",
+        4: "200: the dialer's answer cannot be read",
+        5: "200: the dialer's answer cannot be read",
     }
     town.sandbox.fault("status", match={"campaign": "1"}, status=405)
     town.sandbox.fault("status", match={"campaign": "2"}, status=418)
