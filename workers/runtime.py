@@ -71,7 +71,7 @@ class LaneStep(bootsteps.StartStopStep):
         revoking.install()
         self.stopping = stopping
         self.keeper = app.engine.keeper
-        self.keeper.start()
+        once_redis_answers(self.keeper.start)
         self.dispatcher.start()
         if app.heartbeat:
             keeper, broker_url = self.keeper, app.leadlane.broker_url

@@ -52,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             f"fought for {fought - began:.0f} s, settled after {time.monotonic() - fought:.0f} s more"
         )
         found = verdict(arena)
+    for note in found.notes:
+        output.note(note)
     output.table(("what", "", "how much"), rows(arena, found))
     right = settled and not found.wrong and not arena.blows["ended by itself"]
     output.line(

@@ -80,6 +80,8 @@ class Findings:
     standstill_s: float = 0.0
     standstill: tuple[str, float, float] = ("", 0.0, 0.0)
     """Lane, and from when to when, Unix seconds."""
+    notes: list[str] = field(default_factory=list)
+    """What to look at: the jobs whose sums are wrong."""
 
     @property
     def doubled(self) -> int:
@@ -144,13 +146,19 @@ def _settle(found: Findings, told: Told, book: Mapping[str, Mapping[str, Any]]) 
     found.leads += len(expected)
     outcomes: Counter[str] = Counter(outcome for _, outcome in told.rows)
     found.outcomes.update(outcomes)
-    counted = {name: told.progress.get(name, 0) for name in (*Outcome, "waiting", "dead")}
-    sums = [told.progress.get("leads"), sum(counted.values()), len(told.rows)]
+    counted = Counter({name: told.progress.get(name, 0) for name in (*Outcome, "waiting", "dead")})
+    sums = {len(expected), told.progress.get("leads"), counted.total(), len(told.rows)}
+    agree = len(sums) == 1 and counted == outcomes
     if told.errand.role.by_name:
-        sums.append((told.result or {}).get("leads"))
-        counted_there = {name: (told.result or {}).get(name, 0) for name in Outcome}
-        found.sums_broken += counted_there != {name: counted[name] for name in Outcome}
-    found.sums_broken += any(n != len(expected) for n in sums) or +Counter(counted) != outcomes
+        result = told.result or {}
+        agree &= result.get("leads") == len(expected)
+        agree &= Counter({name: result.get(name, 0) for name in Outcome}) == outcomes
+    if not agree:
+        found.sums_broken += 1
+        found.notes.append(
+            f"{told.errand.key}: {len(expected)} leads; progress {dict(told.progress)}; "
+            f"report {dict(outcomes)}; result {told.result}"
+        )
     outcome_of = dict(told.rows)
     for number in expected:
         outcome = outcome_of.get(number, "missing")

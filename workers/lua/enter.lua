@@ -46,7 +46,10 @@ if t.state == 'holding' and t.token == token then                    -- asked ag
   for _, who in ipairs(redis.call('LRANGE', P .. ':aboard:' .. lane, 0, -1)) do again[#again + 1] = row(who) end
   return again
 end
-if t.state == 'holding' or t.state == 'riding' then return { 'elsewhere' } end
+if t.state == 'holding' or t.state == 'riding' then
+  redis.call('HSET', ticket_key(id), 'twin', 1)      -- its message goes, and may have been the last one
+  return { 'elsewhere' }
+end
 
 local called = t.state == 'called' and l.state == 'called' and l.ticket == id
 if t.expires and num(t.expires) <= now then
@@ -75,7 +78,7 @@ local function board(who, state)
   redis.call('HSET', ticket_key(who), 'state', state, 'token', token)
   if not one_by_one then redis.call('HSET', ticket_key(who), 'open', token) end
   redis.call('HSETNX', ticket_key(who), 'first', now)
-  redis.call('HDEL', ticket_key(who), 'not_before', 'vain')
+  redis.call('HDEL', ticket_key(who), 'not_before', 'vain', 'twin')
   redis.call('RPUSH', P .. ':aboard:' .. lane, who)
   return row(who)
 end

@@ -162,10 +162,13 @@ local function tell_again(id)
   if t.state == 'done' and t['end'] == 'ok' and is_whole(id) then redis.call('ZADD', P .. ':finish', now, id) end
 end
 
--- Puts an ended ticket on the finish list, unless its own running task returns the result (`own`).
+-- Puts an ended ticket on the finish list, unless its own running task returns the result (`own`). Should that
+-- die before, its message comes again, unless a twin has come for it meanwhile: then the list has it as well.
 -- Returns whether its result is complete.
 local function to_finish(id, own, wait)
-  local of = redis.call('HGET', ticket_key(id), 'of')
+  local t = get(ticket_key(id), 'of', 'twin')
+  local of = t.of
+  if own and t.twin then own, wait = false, CALL_MS end
   if of and redis.call('HSETNX', ticket_key(id), 'over', 1) == 1 then
     redis.call('DECR', P .. ':pieces:' .. of)
     local state = redis.call('HGET', ticket_key(of), 'state')

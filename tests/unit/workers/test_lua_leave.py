@@ -44,6 +44,27 @@ def test_a_rider_that_is_done_goes_on_the_finish_list_and_the_holder_does_not(ki
     assert kit.dispatch().finish == ("t2",)
 
 
+@pytest.mark.parametrize(("act", "codes"), [("done", "cc"), ("dead", "..")])
+def test_a_holder_whose_message_went_with_a_twin_is_finished_by_others_if_it_dies(
+    kit: Kit, act: str, codes: str
+) -> None:
+    """Its own task returns the result; should it die before, no message of it is left to come again."""
+    assert kit.enter("t1", "k2").verdict == "elsewhere"
+    kit.leave(move("t1", act, codes), move("t2"))
+    assert set(kit.finish()) == {"t1", "t2"}
+    assert kit.dispatch().finish == ()
+    kit.pass_ms(5_000)
+    assert set(kit.dispatch().finish) == {"t1", "t2"}
+
+
+def test_a_twin_of_an_earlier_turn_does_not_count(kit: Kit) -> None:
+    assert kit.enter("t1", "k2").verdict == "elsewhere"
+    kit.leave(move("t1", "again", ".."), move("t2"), rest=0)
+    assert kit.granted("t1", "k3") == ["t1"]
+    kit.leave(move("t1"), token="k3")
+    assert "t1" not in kit.finish()
+
+
 def test_a_lane_without_gap_calls_its_next_ticket_in_the_same_script(kit: Kit) -> None:
     kit.submit("t3")
     call = kit.leave(move("t1"), move("t2"), rest=0).call
