@@ -10,8 +10,8 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; \
 	done)
 
-# Two, because a system test starts processes of its own; a file stays together, because its tests share servers.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+# Three on two cores: system tests wait more than they work. A file stays together, because its tests share servers.
+PYTEST := $(BIN)/pytest -n 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo up test test-all compose-test lint types bench chaos clean
