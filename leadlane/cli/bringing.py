@@ -285,6 +285,10 @@ def finish(
         output.line(f"job {job.id} for {campaign} has ended")
         output.outcomes(progress)
     _tell_uncarried(progress)
+    if dead := progress.get("dead"):
+        output.note(
+            f"{dead:,} are in batches that were given up; `leadlane dead list --job {job.id}` says why"
+        )
     code = output.exit_code(progress)
     if report is not None:
         report()
