@@ -116,7 +116,8 @@ class Conduct(ABC):
         size: int = 0,
     ) -> Answer:
         """One call, if the turn still has its lease; raises NoAnswer. The last two are for the call ledger."""
-        request = request_of(self.engine, self.account, method, path, body, content_type)
+        key = self.engine.keys[self.account.name]
+        request = request_of(self.provider, self.account, key, method, path, body, content_type)
         return call(
             self.engine.transport,
             request,
@@ -210,15 +211,16 @@ class Conduct(ABC):
 
 
 def request_of(
-    engine: Engine,
+    provider: Provider,
     account: Account,
+    key: str,
     method: str,
     path: str,
     body: bytes | None,
     content_type: Callable[[bytes], str] = lambda _: "application/json",
 ) -> Request:
     """One request of the account."""
-    headers = engine.provider(account).headers(engine.keys[account.name])
+    headers = provider.headers(key)
     if body is not None:
         headers["Content-Type"] = content_type(body)
     return Request(method, account.base_url + path, headers, body)

@@ -128,7 +128,8 @@ class LookUp:
         if not admitted(engine, account, SLOT_WITHIN_S):
             raise DialerFailed(account.name, "its rate leaves no room now", "try again later")
         body = endpoint.body(campaign, ())
-        request = request_of(engine, account, endpoint.method, endpoint.target(campaign, (), query), body)
+        path, key = endpoint.target(campaign, (), query), engine.keys[account.name]
+        request = request_of(self.provider, account, key, endpoint.method, path, body)
         try:
             answer = call(
                 engine.transport,

@@ -24,6 +24,7 @@ from leadlane.workers.answers import LONGEST_COOL_DOWN_S, Meaning, meaning, retr
 from leadlane.workers.backoff import full_jitter
 from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.calls_made import Made, call
+from leadlane.workers.conduct import request_of
 from leadlane.workers.engine import Engine
 from leadlane.workers.keeper import Turn
 from leadlane.workers.lanes import TICKET_CANCELLED, TURN_OVER
@@ -274,13 +275,12 @@ class Slice:
 
     def _request(self, wire: str, lead: str) -> Request:
         path = self.operation.path.format(campaign=quote(self.campaign, safe=""), lead=quote(lead, safe=""))
-        body = self.operation.body([wire], self.campaign)
-        headers = self.provider.headers(self.key)
-        if body is not None:
-            headers["Content-Type"] = "application/json"
         setting = self.operation.method_setting
         method = getattr(self.account, setting) if setting else self.operation.method
-        return Request(method, self.account.base_url + path, headers, body)
+        body = self.operation.body([wire], self.campaign)
+        return request_of(
+            self.provider, self.account, self.key, method, path, body, self.operation.content_type
+        )
 
     def _read(self, answer: Answer, one: Aboard, position: int, lost: str) -> Ended:
         carried = Manifest([one.batch.wires[position]])

@@ -14,6 +14,7 @@ from leadlane.schemas.errors import UnknownJob, WrongUse, did_you_mean
 from leadlane.schemas.outcomes import Outcome
 
 from . import output
+from .store import open_lanes
 
 if TYPE_CHECKING:
     from leadlane.job import Job
@@ -147,13 +148,9 @@ def newest(store: Jobs, limit: int) -> list[tuple[str, dict[str, str]]]:
 
 def store() -> Jobs:
     """What is kept of jobs in the Redis of the settings."""
-    from leadlane.schemas.settings import load_settings
-    from leadlane.workers.connection import connect
     from leadlane.workers.jobs import Jobs
-    from leadlane.workers.lanes import Lanes
 
-    settings = load_settings()
-    return Jobs(Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
+    return Jobs(open_lanes())
 
 
 def _job(id: str) -> tuple[Job, dict[str, str]]:  # noqa: A002

@@ -12,10 +12,11 @@ import typer
 from leadlane.schemas.errors import WrongUse
 
 from . import output
+from .commanding import Json, fleet
+from .store import open_lanes
 
 if TYPE_CHECKING:
     from leadlane.command import Command
-    from leadlane.fleet import Fleet
 
 suppress = typer.Typer(no_args_is_help=True, help="Opt-outs: numbers that nobody may be called at any more.")
 
@@ -28,7 +29,6 @@ Campaign = Annotated[
 ]
 Everywhere = Annotated[bool, typer.Option("--all", help="Everywhere.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a worker has taken it in.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 ANSWERS_WITHIN_S = 30.0
 
 
@@ -43,8 +43,7 @@ def add(
 ) -> None:
     """Have nobody call these numbers any more. It holds at once; campaigns that have them are told."""
     scope = _scope(account, campaign, everywhere)
-    fleet = _fleet()
-    _tell([fleet.suppress(numbers, **scope)], len(numbers), 0, wait=wait, json=json)
+    _tell([fleet().suppress(numbers, **scope)], len(numbers), 0, wait=wait, json=json)
 
 
 @suppress.command("import", epilog="Example: leadlane suppress import opted-out.csv --account voiso-emea")
@@ -72,7 +71,7 @@ def import_file(
     from leadlane.schemas.settings import load_settings
 
     scope = _scope(account, campaign, everywhere)
-    fleet, commands, taken, wrong = _fleet(), [], 0, 0
+    target, commands, taken, wrong = fleet(), [], 0, 0
     reach = Reach(Producer(load_settings()), **scope)
     leads = read_leads(sources.find(file, None), Wishes(), Dialer("an opt-out", ONLY, reach.region))
     rows = reach.rows(leads.rows())
@@ -83,7 +82,7 @@ def import_file(
                 output.note(f"row {row.index}: {row.problems}")
         taken, wrong = taken + len(good), wrong + len(chunk) - len(good)
         if good:
-            commands.append(fleet.suppress(good, **scope))
+            commands.append(target.suppress(good, **scope))
     _tell(commands, taken, wrong, wait=wait, json=json)
 
 
@@ -98,7 +97,7 @@ def remove(
 ) -> None:
     """Let these numbers be called again, as far as exactly this scope is concerned."""
     scope = _scope(account, campaign, everywhere)
-    _tell([_fleet().unsuppress(numbers, **scope)], len(numbers), 0, wait=wait, json=json)
+    _tell([fleet().unsuppress(numbers, **scope)], len(numbers), 0, wait=wait, json=json)
 
 
 @suppress.command("list", epilog="Example: leadlane suppress list +12125550187")
@@ -111,15 +110,9 @@ def list_them(
 ) -> None:
     """List where numbers have opted out, when, and by which job; or where given numbers have. Shows no others."""
     from leadlane.reaching import reaching_redis
-    from leadlane.schemas.settings import load_settings
-    from leadlane.workers.connection import connect
-    from leadlane.workers.lanes import Lanes
     from leadlane.workers.optouts import entered, overview
 
-    settings = load_settings()
-    store = reaching_redis(
-        lambda: Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
-    )
+    store = open_lanes()
     scopes = reaching_redis(lambda: overview(store))
     if numbers:
         return _look_up(numbers, json=json)
@@ -141,7 +134,7 @@ def list_them(
 
 def _look_up(numbers: list[str], *, json: bool) -> None:
     found: list[list[str]] = [[] for _ in numbers]
-    for scope, places in answer(_fleet().suppressed(numbers))["scopes"].items():
+    for scope, places in answer(fleet().suppressed(numbers))["scopes"].items():
         for place in places:
             found[place].append(scope)
     if json:
@@ -182,14 +175,6 @@ def _scope(account: str, campaign: str, everywhere: bool) -> dict[str, str]:
     if sum(map(bool, (account, campaign, everywhere))) != 1:
         raise WrongUse("--account, --campaign, --all: name the one scope that it is for")
     return {"account": account, "campaign": campaign}
-
-
-def _fleet() -> Fleet:
-    from leadlane.fleet import Fleet
-    from leadlane.workers import logs
-
-    logs.configure("ERROR")  # else structlog writes to stdout, which is for results
-    return Fleet()
 
 
 def _moment(ms: int) -> str:
