@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from leadlane.schemas.commands import CampaignCommand
-from leadlane.schemas.errors import WrongUse
 from leadlane.tasks.lane_task import LaneTask
 from leadlane.workers import commands
 from leadlane.workers.accounts import Facts, canonical, read_facts
@@ -22,10 +21,7 @@ def bring(
 
     A by-name task enters the lane when it is first received; a called one brings ``batch``, its ticket.
     """
-    own, engine = str(self.request.id), self.engine
-    ticket = command.batch or own
-    if ticket != own and engine.patiently(lambda: engine.jobs.is_under_way(ticket)):
-        raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
+    ticket, engine = self.ticket_of(command.batch), self.engine
     if command.batch is None and not engine.patiently(lambda: engine.jobs.ticket(ticket)):
         engine.patiently(lambda: enter(self, operation, command, asked))
     return self.take_turn(ticket, account=command.campaign.account, operation=operation)

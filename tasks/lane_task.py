@@ -10,7 +10,7 @@ from celery import Signature, states
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.utils.json import dumps, loads
 
-from leadlane.schemas.errors import DeadLetter
+from leadlane.schemas.errors import DeadLetter, WrongUse
 from leadlane.workers import finishing, turn
 from leadlane.workers.calling import CALL_HEADER, LINKS_HEADER
 from leadlane.workers.engine import Engine, ShuttingDownError
@@ -31,6 +31,17 @@ class LaneTask(SafeTask):
     def engine(self) -> Engine:
         """The engine of this worker process."""
         return cast(WorkerApp, self.app).engine
+
+    def ticket_of(self, batch: str | None) -> str:
+        """The ticket a task is about: its own, or the one it brings, which must not be another task's at work.
+
+        Raises WrongUse.
+        """
+        own = str(self.request.id)
+        ticket = batch or own
+        if ticket != own and self.engine.patiently(lambda: self.engine.jobs.is_under_way(ticket)):
+            raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
+        return ticket
 
     def take_turn(self, ticket: str, *, account: str, operation: str) -> Mapping[str, object]:
         """The result of the ticket, if its turn is granted and ends it, or if it has one already.

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from leadlane.schemas.commands import LeadCommand, load_lead_command
-from leadlane.schemas.errors import WrongUse
 from leadlane.tasks.lane_task import LaneTask
 from leadlane.tasks.registry import TaskBody
 from leadlane.workers.accounts import canonical, read_facts
@@ -20,10 +19,7 @@ def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[s
     lane first. A called task brings ``batch``, the id of what is stored.
     """
     command = load_lead_command(kwargs)
-    own = str(self.request.id)
-    ticket = command.batch or own
-    if ticket != own and self.engine.patiently(lambda: self.engine.jobs.is_under_way(ticket)):
-        raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
+    ticket = self.ticket_of(command.batch)
     if command.leads is not None:
         if not self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
             self.engine.patiently(lambda: store(self, operation, command))

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import structlog
 
 from leadlane.schemas.outcomes import FATE_OF
-from leadlane.workers import payloads, verdicts
+from leadlane.workers import verdicts
 from leadlane.workers.answers import STILL_RUNNING, Meaning, meaning
 from leadlane.workers.backoff import full_jitter
 from leadlane.workers.calls_made import LOOK
@@ -32,14 +32,9 @@ class CommandTurn(Conduct):
     def board(self) -> tuple[list[Aboard], list[Move]]:
         """The commands that go on, and the moves of those that do not."""
         aboard: list[Aboard] = []
-        moves: list[Move] = []
-        for row in self.entry.rows:
-            try:
-                one = Aboard.of(row)
-            except payloads.PayloadUnreadableError:
-                moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
-                continue
-            if row.fields.get("lost") and one.codes[0] == TO_SEND:
+        found, moves = self.readable()
+        for one in found:
+            if one.row.fields.get("lost") and one.codes[0] == TO_SEND:
                 one.codes[0] = LOST  # the worker that had it is gone; perhaps it had sent it
             if worn_out := self.worn_out(one):
                 moves.append(Move(one, "dead", worn_out))

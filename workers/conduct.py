@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import structlog
 
 from leadlane.schemas.settings import Account
-from leadlane.workers import verdicts
+from leadlane.workers import payloads, verdicts
 from leadlane.workers.answers import retry_after_s
 from leadlane.workers.calls_made import Made, call
 from leadlane.workers.engine import Engine
@@ -94,6 +94,17 @@ class Conduct(ABC):
     def campaign(self) -> str:
         """The campaign's id at the dialer."""
         return self.entry.rows[0].fields["campaign"]
+
+    def readable(self) -> tuple[list[Aboard], list[Move]]:
+        """The tickets aboard, and the moves of those whose payload is gone."""
+        aboard: list[Aboard] = []
+        moves: list[Move] = []
+        for row in self.entry.rows:
+            try:
+                aboard.append(Aboard.of(row))
+            except payloads.PayloadUnreadableError:
+                moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
+        return aboard, moves
 
     def worn_out(self, one: Aboard) -> str:
         """Why this ticket is not tried again, or ''."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from leadlane.schemas.settings import Account
-from leadlane.workers import payloads, slices, verdicts
+from leadlane.workers import slices, verdicts
 from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.calls_made import LOOK
 from leadlane.workers.conduct import BUILDING_S, Conduct, Terms
@@ -55,19 +55,14 @@ class Delivery(Conduct):
     def _board(self, operation: Operation) -> tuple[list[Aboard], list[Move]]:
         """The batches that have something to send, and the moves of those that have not."""
         aboard: list[Aboard] = []
-        moves: list[Move] = []
-        for row in self.entry.rows:
-            try:
-                one = Aboard.of(row)
-            except payloads.PayloadUnreadableError:
-                moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
-                continue
-            one.adapt(row.fields["op"], operation)
+        found, moves = self.readable()
+        for one in found:
+            one.adapt(one.row.fields["op"], operation)
             one.choose(operation)
             if operation.in_slices:
                 one.settle_unanswered(operation)
                 one.choose(operation)
-            elif row.fields.get("lost"):
+            elif one.row.fields.get("lost"):
                 one.mark_lost(operation)
                 one.choose(operation)
             if not one.sent:
