@@ -59,15 +59,15 @@ def call(
 
     Raises NoAnswer.
     """
-    began = time.monotonic()
+    began = 0.0
 
-    def first_byte_may_leave() -> bool:
+    def may_leave() -> bool:
         nonlocal began
-        began = time.monotonic()
+        began = began or time.monotonic()
         return may_send()
 
     try:
-        answer = transport.send(request, timeout_s=timeout_s, may_send=first_byte_may_leave, handle=handle)
+        answer = transport.send(request, timeout_s=timeout_s, may_send=may_leave, handle=handle)
     except NoAnswer as silent:
         if silent.may_have_left:
             note(Made(operation, size, began, time.monotonic(), SILENT))

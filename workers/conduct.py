@@ -137,6 +137,7 @@ class Conduct(ABC):
             size=size,
             timeout_s=self.account.timeout_s,
             may_send=self.turn.may_send,
+            handle=self.turn.handle(),
         )
 
     def decoded(self, answer: Answer) -> Answered:

@@ -6,13 +6,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 import structlog
 
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.transport import CallHandle
 
 log = structlog.get_logger(__name__)
 REMEMBER_S = 60.0
@@ -41,10 +42,25 @@ class Turn:
     begun: bool = False
     begin_by: float = 0.0
     lost: bool = False
+    handles: list[CallHandle] = field(default_factory=list)
 
     def may_send(self) -> bool:
-        """Whether the lease still holds; asked immediately before the first byte of a call leaves."""
+        """Whether the lease still holds; asked immediately before each piece of a call leaves."""
         return not self.lost and time.monotonic() < self.lease_until
+
+    def handle(self) -> CallHandle:
+        """For the next call of this turn."""
+        self.handles.append(CallHandle())
+        return self.handles[-1]
+
+    def lose(self) -> None:
+        """Another may have the lane: what is still being sent is cut off.
+
+        A call that has left whole goes on: its answer may still say what is not known.
+        """
+        self.lost = True
+        for handle in tuple(self.handles):
+            handle.stop_sending()
 
 
 class Keeper:
@@ -128,7 +144,7 @@ class Keeper:
         )
         for turn in turns:
             if turn.token in lost:
-                turn.lost = True  # a call that has begun goes on: its answer may still say what is not known
+                turn.lose()
                 log.warning("turn lost", lane=turn.lane)
             elif turn.token not in stays:
                 turn.lease_until = min(asked + self.lease_s, turn.deadline)

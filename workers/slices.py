@@ -31,7 +31,7 @@ from leadlane.workers.lanes import TICKET_CANCELLED, TURN_OVER
 from leadlane.workers.ledger import LOST_WORDS, Aboard, Manifest, spared
 from leadlane.workers.providers import Operation, Provider
 from leadlane.workers.providers.contract import CallRefusedError, Reading
-from leadlane.workers.transport import Answer, CallHandle, NoAnswer, Request
+from leadlane.workers.transport import Answer, NoAnswer, Request
 from leadlane.workers.verdicts import Move, Verdict
 
 SLICE_S = 10.0
@@ -235,7 +235,7 @@ class Slice:
                 size=1,
                 timeout_s=self.account.timeout_s,
                 may_send=self.turn.may_send,
-                handle=CallHandle(),
+                handle=self.turn.handle(),
             )
         except NoAnswer as silent:
             ended = self._failure(lost if silent.may_have_left else before, silent.reason)

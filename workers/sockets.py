@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ class CallHandle:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self.aborted = False
+        self.sent = False  # of the request nothing more will leave
+
+    def stop_sending(self) -> None:
+        """End the call, unless all of its request has left: then its answer may still come."""
+        if not self.sent:
+            self.abort()
 
     def abort(self) -> None:
         """End the call with the reason "aborted", at once; one that begins later ends as it begins."""
@@ -80,7 +87,7 @@ class Call:
     ) -> None:
         self._clock = clock
         self._ends_at = clock() + timeout_s
-        self._may_send: Callable[[], bool] | None = may_send
+        self._may_send = may_send
         self.handle = handle
         self.has_left = False  # a byte of the request was handed to a socket
         self.cut_off = False  # the last read found the connection closed
@@ -100,9 +107,9 @@ class Call:
             pass
 
     def ask(self) -> None:
-        """Ask, the first time, if the request may leave. Raises Broken if not."""
-        may_send, self._may_send = self._may_send, None
-        if may_send is not None and not may_send():
+        """Ask if the next piece of the request may leave now. Raises Broken if not."""
+        self.remaining_s()
+        if not self._may_send():
             raise Broken("lease lost")
 
 
@@ -124,6 +131,7 @@ class Line:
 
     def read(self, max_bytes: int) -> bytes:
         """What the server sent, empty when it has closed. Raises Broken."""
+        self._call.handle.sent = True
         with told_as("connection lost"):
             self._sock.settimeout(self._call.remaining_s())
             data = self._sock.recv(max_bytes)
@@ -131,30 +139,39 @@ class Line:
         return data
 
     def write(self, data: bytes) -> bool:
-        """Hand ``data`` to the socket; False if the server takes no more. Raises Broken."""
-        self._call.ask()
+        """Hand ``data`` to the socket; False if the server takes no more. Raises Broken.
+
+        Immediately before each piece is asked whether it may leave: of a process that was frozen while it waited
+        for the server to take more, the rest stays here.
+        """
         unsent = memoryview(data)
+        self._sock.settimeout(0)
         while unsent:
-            remaining_s = self._call.remaining_s()
             if isinstance(self._sock, ssl.SSLSocket):
                 self._call.has_left = True  # a TLS write that fails does not say how much of it went out
+            self._call.ask()
             try:
-                self._sock.settimeout(remaining_s)
                 unsent = unsent[self._sock.send(unsent) :]
-            except TimeoutError:
-                raise Broken("timeout") from None
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._call.wait(partial(self._ready, select.POLLOUT))
+            except ssl.SSLWantReadError:
+                self._call.wait(partial(self._ready, select.POLLIN))
             except OSError:
                 return False
-            self._call.has_left = True
+            else:
+                self._call.has_left = True
         return True
 
     def has_news(self) -> bool:
         """Whether the server has closed, or has said something, since the last read."""
         if isinstance(self._sock, ssl.SSLSocket) and self._sock.pending():
             return True
+        return self._ready(select.POLLIN, 0)
+
+    def _ready(self, event: int, within_s: float) -> bool:
         poll = select.poll()  # not select(): it fails from file number 1024 on
-        poll.register(self._sock, select.POLLIN)
-        return bool(poll.poll(0))
+        poll.register(self._sock, event)
+        return bool(poll.poll(within_s * 1000))
 
     def close(self) -> None:
         """Close the connection."""

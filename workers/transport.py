@@ -113,8 +113,9 @@ class Transport:
     ) -> Answer:
         """The answer, whatever its status, within ``timeout_s`` seconds from now.
 
-        ``may_send`` is asked immediately before the first byte of the request is written; if it says no,
-        nothing is. ``handle`` lets another thread break the call. A redirect is an answer like any other.
+        ``may_send`` is asked immediately before the first byte of the request is written, and before each
+        further piece; once it says no, nothing more is. ``handle`` lets another thread break the call.
+        A redirect is an answer like any other.
 
         Raises NoAnswer, also for a request that cannot be sent at all, and whatever ``may_send`` raises.
         """

@@ -408,7 +408,7 @@ def test_a_connection_reset_before_the_first_byte_is_lost_and_nothing_has_left(
     assert (told.value.reason, told.value.may_have_left) == ("connection lost", False)
 
 
-def test_the_lease_is_asked_for_once_in_each_call_also_on_a_kept_connection(
+def test_the_lease_is_asked_for_before_each_piece_also_on_a_kept_connection(
     serve: Callable[..., Server], transport: Transport
 ) -> None:
     server = serve(echo)
@@ -420,8 +420,67 @@ def test_the_lease_is_asked_for_once_in_each_call_also_on_a_kept_connection(
 
     for _ in range(2):
         transport.send(post(server.url()), timeout_s=LONG_S, may_send=still_held)
-    assert asked == [0, 1]
+    assert asked == [0, 0, 1, 1]  # head and body
     assert server.visits == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_who_loses_the_lease_in_the_middle_of_a_body_keeps_the_rest_of_it(
+    serve: Callable[..., Server], trusting: Transport, server_tls: ssl.SSLContext, aside: ThreadPoolExecutor,
+    scheme: str,
+) -> None:  # fmt: skip
+    """As after a freeze: the server takes nothing for a while, the lease ends, then it takes all there is."""
+    lost = threading.Event()
+
+    def behaviour(visit: Visit) -> None:
+        visit.sock.recv(1024)
+        visit.server.asked.set()
+        lost.wait(LONG_S)
+        visit.wait_until_left()
+
+    server, body = serve(behaviour, server_tls if scheme == "https" else None), bytes(32 * 2**20)
+    request = post(server.url(scheme, "localhost"), body)
+    call = aside.submit(trusting.send, request, timeout_s=LONG_S, may_send=lambda: not lost.is_set())
+    assert server.asked.wait(LONG_S)
+    lost.set()
+    problem = call.exception(LONG_S)
+    assert isinstance(problem, NoAnswer)
+    assert (problem.reason, problem.may_have_left) == ("lease lost", True)
+    assert server.ended.acquire(timeout=LONG_S)
+    assert len(server.stray) < len(body)
+
+
+def test_a_call_that_may_no_longer_send_is_cut_off_unless_it_waits_for_its_answer(
+    serve: Callable[..., Server], transport: Transport, aside: ThreadPoolExecutor
+) -> None:
+    go_on = threading.Event()
+
+    def behaviour(visit: Visit) -> None:
+        body = visit.read_request()
+        visit.server.asked.set()
+        go_on.wait(LONG_S)
+        visit.say(body)
+
+    def full(visit: Visit) -> None:
+        visit.sock.recv(1024)
+        visit.server.asked.set()
+        visit.server.ending.wait()
+
+    slow, stuck, handles = serve(behaviour), serve(full), (CallHandle(), CallHandle())
+    requests = post(slow.url(), b"hi"), post(stuck.url(), bytes(32 * 2**20))
+    waits, writes = (
+        aside.submit(transport.send, request, timeout_s=LONG_S, handle=handle)
+        for request, handle in zip(requests, handles, strict=True)
+    )
+    assert slow.asked.wait(LONG_S)
+    assert stuck.asked.wait(LONG_S)
+    while not handles[0].sent:
+        time.sleep(0.01)
+    for handle in handles:
+        handle.stop_sending()
+    assert isinstance(writes.exception(LONG_S), NoAnswer)
+    go_on.set()
+    assert waits.result(LONG_S).body == b"hi"
 
 
 def test_an_error_of_may_send_reaches_the_caller_and_nothing_leaves(
