@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -11,12 +12,32 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 LUA = files("leadlane.workers") / "lua"
+PARTS = (
+    "made", "accounts", "jobs", "endings", "outcomes", "optouts", "tickets", "lanes", "calling", "turns", "commands",
+    "revival",
+)  # fmt: skip
+"""What lane scripts share, in the order in which it is put before them: each part may call those before it."""
 
 
 @cache
 def lua(name: str) -> str:
-    """The text of one lane script, with the functions all of them share before it."""
-    return (LUA / "lane.lua").read_text() + (LUA / f"{name}.lua").read_text()
+    """The text of one lane script, after ``lane.lua`` and the parts that it needs."""
+    script = _text(name)
+    needed, more = set[str](), _needs(script)
+    while more:
+        needed |= more
+        more = {part for one in more for part in _needs(_text(f"parts/{one}"))} - needed
+    return "".join([_text("lane"), *(_text(f"parts/{part}") for part in PARTS if part in needed), script])
+
+
+def _text(name: str) -> str:
+    return (LUA / f"{name}.lua").read_text()
+
+
+def _needs(text: str) -> set[str]:
+    """What the line ``-- needs: accounts, lanes`` of a script's or part's header says."""
+    line = re.search(r"^-- needs: (.*)$", text, re.MULTILINE)
+    return set(line[1].split(", ")) if line else set()
 
 
 def connect(url: str, prefix: str, *, retries: int = 3) -> redis.Redis:

@@ -1,4 +1,5 @@
 -- admit.lua: take a slot of an account's rate limit for one more call inside a turn.
+-- needs: accounts
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  account
 -- Returns 0 if the slot is taken, else ms until one is free.

@@ -1,4 +1,5 @@
 -- cancel.lua: end a ticket that has not left; flag one that is on its way.
+-- needs: tickets, lanes, turns
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket id
 -- Returns 'cancelled', 'flagged' (it is aboard a call; what has left keeps its outcome), 'done' or 'unknown'.

@@ -1,4 +1,5 @@
 -- dead.lua: a person has a dead ticket tried again, or gives it up.
+-- needs: tickets, revival
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket
 -- ARGV[2]  retry | discard

@@ -1,4 +1,5 @@
 -- dispatch.lua: end turns whose lease is over; call the heads of due lanes; claim unfinished results.
+-- needs: accounts, tickets, lanes, calling, turns
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none

@@ -1,4 +1,5 @@
 -- enter.lua: a task has come for its ticket; grant the turn with riders, or say why not.
+-- needs: accounts, endings, optouts, tickets, lanes, calling
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket id
 -- ARGV[2]  token     fencing token of this execution, unique

@@ -1,4 +1,5 @@
 -- expire.lua: end a ticket that waits and whose time is over; said when somebody looks at its job.
+-- needs: tickets, lanes
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket id
 -- Returns 1 if it ended here, else 0.

@@ -1,4 +1,5 @@
 -- hold.lua: hold or release an account, one operation of it, or a lane.
+-- needs: accounts, lanes
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  account | operation | lane
 -- ARGV[2]  account name, or lane

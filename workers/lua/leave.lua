@@ -1,4 +1,5 @@
 -- leave.lua: a turn is over: record outcomes, move every ticket aboard, set the gap, free the lane, call the next.
+-- needs: made, accounts, endings, outcomes, tickets, lanes, calling, commands
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  JSON {
 --   lane, token,

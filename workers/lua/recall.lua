@@ -1,4 +1,5 @@
 -- recall.lua: repeat a call whose message is gone: the queue was seen empty and the ticket has not come.
+-- needs: tickets, calling
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  lane
 -- ARGV[2]  number of the overdue call

@@ -1,4 +1,5 @@
 -- renew.lua: keep the leases of a process's turns; after a restart of Redis, assert them again.
+-- needs: tickets, lanes, commands
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  lease_ms
 -- ARGV[2]  JSON list of turns {lane, token, acct, group, tickets, lost_ms: ms from now until which the

@@ -1,4 +1,5 @@
 -- resolve.lua: a person says what becomes of leads of which nobody knows whether they arrived.
+-- needs: endings, outcomes, revival
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket
 -- ARGV[2]  delivered | discard | resend

@@ -1,4 +1,5 @@
 -- seal.lua: a job has all its batches; it ends when they have.
+-- needs: jobs
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  job
 -- Returns its number of leads.

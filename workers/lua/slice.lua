@@ -1,4 +1,5 @@
 -- slice.lua: a turn that sends one lead a call: record the call that has ended, and let the next one go.
+-- needs: made, accounts, endings, outcomes, optouts
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  lane
 -- ARGV[2]  token

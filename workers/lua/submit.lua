@@ -1,4 +1,5 @@
 -- submit.lua: store one new ticket with its payload, put it in its lane, and call it if its turn is now.
+-- needs: jobs, outcomes, tickets, lanes, calling, commands
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket id
 -- ARGV[2]  lane

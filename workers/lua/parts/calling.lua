@@ -1,0 +1,50 @@
+-- calling.lua: call the ticket whose turn has come.
+-- needs: accounts, optouts, tickets, lanes
+
+-- What a publisher needs: id, queue, call number, operation, account, campaign, job, leads, class, signature.
+local function call_row(id, queue, number)
+  local t = redis.call('HMGET', ticket_key(id), 'op', 'acct', 'campaign', 'job', 'n', 'class', 'sig')
+  return { id, queue, number, t[1], t[2], t[3], t[4], t[5], t[6], t[7] or '' }
+end
+
+local function mark_called(lane, id, acct, group)
+  local queue = queue_of(group)
+  local number = redis.call('INCR', P .. ':callno:' .. queue)
+  redis.call('HSET', ticket_key(id), 'state', 'called', 'call', number)
+  belong(lane, get(lane_key(lane), 'acct', 'group'), acct)
+  redis.call('HSET', lane_key(lane), 'state', 'called', 'ticket', id, 'until', now + CALL_MS)
+  redis.call('ZADD', P .. ':calls:' .. queue, number, id)
+  redis.call('ZADD', P .. ':called:' .. acct, number, id)
+  rescore(lane)
+  return call_row(id, queue, number)
+end
+
+-- The called ticket goes back to waiting; the lane is free again.
+local function take_back_call(lane, id, acct, group)
+  uncall(id, acct, group)
+  redis.call('HSET', ticket_key(id), 'state', 'waiting')
+  set_idle(lane)
+  rescore(lane)
+end
+
+-- Calls the head if its turn has come and account, rate and slots admit it.
+-- Returns the call row; or nil and, if something beyond the lane stands in the way,
+-- 'account' with the time from which it may and its name, or 'slots', or 'quiet'.
+local function try_call(lane)
+  if now < quiet then return nil, 'quiet' end
+  local l = get(lane_key(lane), 'state', 'hold', 'next', 'group')
+  if l.state ~= 'idle' or l.hold then return nil end
+  local id = head(lane)
+  if not id then return nil end
+  local t = get(ticket_key(id), 'acct', 'op', 'not_before')
+  if math.max(num(l.next), num(t.not_before)) > now then return nil end
+  if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 or hushed_by(lane) then return nil end
+  local queue, ahead = queue_of(l.group), redis.call('ZCARD', P .. ':called:' .. t.acct)
+  if l.group == 'control' then ahead = math.min(ahead, redis.call('ZCARD', P .. ':calls:control')) end  -- before all leads
+  local at = admitted_at(t.acct, l.group, ahead)
+  if at > now then return nil, 'account', at, t.acct end
+  if redis.call('ZCARD', P .. ':calls:' .. queue) >= num(redis.call('HGET', P .. ':slots:' .. queue, 'sum')) then
+    return nil, 'slots'
+  end
+  return mark_called(lane, id, t.acct, l.group)
+end
