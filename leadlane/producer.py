@@ -21,7 +21,6 @@ from leadlane.schemas.settings import Settings
 from leadlane.workers import commands
 from leadlane.workers.accounts import Facts, publish_facts, read_facts
 from leadlane.workers.celery_app import make_app
-from leadlane.workers.connection import connect
 from leadlane.workers.intake import Draft, Intake
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Lanes, Ticket
@@ -52,7 +51,7 @@ class Producer:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+        self.lanes = Lanes.of(settings)
         self.jobs = Jobs(self.lanes)
         self._app: Celery = make_app(settings)
         self._publish = publisher(self._app)
@@ -95,6 +94,7 @@ class Producer:
         """
         intake = Intake(facts, operation)
         campaign = command.campaign.campaign
+        self._check_keys()
         job, stored = reaching_redis(lambda: self._open(facts, campaign, operation, key))
         if stored is None:
             return job
@@ -156,9 +156,14 @@ class Producer:
 
     def enter(self, ticket: Ticket) -> str:
         """Put a ticket that is all of its job into its lane: its id."""
+        self._check_keys()
         if call := reaching_redis(lambda: self.jobs.enter(ticket)):
             self._publish(call)
         return ticket.id
+
+    def _check_keys(self) -> None:
+        """Raises SettingsError if workers could not open what is stored here, or expect it to be encrypted."""
+        reaching_redis(lambda: self.lanes.vault.check(self.lanes.client, self.lanes.key("clock")))
 
     def ask(self, facts: Facts, what: str, kwargs: Mapping[str, str], *, timeout: float) -> Any:
         """What the account's dialer says; errors as of `leadlane.asking.ask`, and UnsupportedOperation."""

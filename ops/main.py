@@ -53,7 +53,6 @@ def worker(
     from leadlane.reaching import reaching_redis
     from leadlane.schemas.settings import resolve_key
     from leadlane.workers.celery_app import QUEUES
-    from leadlane.workers.connection import connect
     from leadlane.workers.hiding import checked_key
     from leadlane.workers.lanes import Lanes
 
@@ -61,8 +60,9 @@ def worker(
         raise SettingsError("accounts", "there is none", "write one in leadlane.toml: [accounts.NAME]")
     for account in settings.accounts.values():
         resolve_key(account)  # said here, by the key's path, rather than from within the worker
-    lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+    lanes = Lanes.of(settings)
     reaching_redis(lambda: checked_key(settings, lanes))
+    reaching_redis(lambda: lanes.vault.take_part(lanes.client, lanes.key("clock")))
     chosen = ("control",) if control else QUEUES if queues is None else _known(queues, QUEUES)
     workers.run(
         settings, concurrency=concurrency, queues=chosen, name=name, loglevel=level, heartbeat=heartbeat

@@ -58,6 +58,7 @@ TIMEOUT_S: Final = 30.0
 _PREFIX = "LEADLANE_"
 _ACCOUNT_PREFIX = "ACCOUNTS__"
 _NOT_SETTINGS = frozenset({"LEADLANE_CONFIG", "LEADLANE_HASH_KEY"})
+_NUMBERED_KEY = "LEADLANE_PAYLOAD_KEY_"  # what payload_keys may refer to: LEADLANE_PAYLOAD_KEY_1, _2 ...
 _TYPING_ERROR = 0.8  # how like a known variable an unknown one must be to be taken for it
 
 
@@ -98,6 +99,7 @@ class Settings:
     lease_s: float = 12.0
     call_ledger: int = 100_000  # entries kept, some 20 MB
     hash_key_ref: str = field(default=HASH_KEY_REF, repr=False)
+    payload_keys: tuple[str, ...] = field(default=(), repr=False)  # where they are; the first one encrypts
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "broker_url", self.broker_url or self.redis_url)
@@ -239,7 +241,7 @@ def _lay_over(tree: dict[str, Any], environment: _Environment) -> dict[str, str]
     origins: dict[str, str] = {}
     for variable in environment:
         name = variable.removeprefix(_PREFIX)
-        if variable in _NOT_SETTINGS or name == variable:
+        if variable in _NOT_SETTINGS or name == variable or variable.startswith(_NUMBERED_KEY):
             continue
         if variable in known:
             key = known[variable]

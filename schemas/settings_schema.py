@@ -137,6 +137,16 @@ def _reference(text: str) -> str:
     return text
 
 
+class _References(fields.Field[tuple[str, ...]]):
+    """References to keys, as a list or parted by commas."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
+        words = value.split(",") if isinstance(value, str) else value
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValidationError('is not a list; write it like ["env:NAME", "file:PATH"]')
+        return tuple(_reference(word.strip()) for word in words)
+
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -168,6 +178,7 @@ class SettingsSchema(Strict):
     lease_s = _number(1, 60, "12")
     call_ledger = _number(1000, 10_000_000, "100000", whole=True)
     hash_key_ref = _Checked(_reference)
+    payload_keys = _References()
 
 
 _Switches = Schema.from_dict(

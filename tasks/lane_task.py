@@ -16,6 +16,7 @@ from leadlane.workers.calling import CALL_HEADER, LINKS_HEADER
 from leadlane.workers.engine import Engine, ShuttingDownError
 from leadlane.workers.redaction import SafeTask
 from leadlane.workers.runtime import WorkerApp
+from leadlane.workers.vault import KeyMissingError
 
 
 class LaneTask(SafeTask):
@@ -91,7 +92,10 @@ class LaneTask(SafeTask):
         if linked and not engine.patiently(lambda: jobs.first_to_tell(ticket)):
             raise Ignore
         if stored_links:
-            links = engine.patiently(lambda: jobs.links(ticket))
+            try:
+                links = engine.patiently(lambda: jobs.links(ticket))
+            except KeyMissingError as missing:
+                raise Reject(str(missing), requeue=True) from None  # its message is for another worker
             request.update(loads(links) if links else {})
 
     def _outcome(self, ticket: str) -> Mapping[str, object]:

@@ -17,8 +17,9 @@ from leadlane.schemas.phones import PhoneCheck, masked
 from leadlane.schemas.settings import Account, Rate, Settings, SuppressScope
 from leadlane.workers.engine import gap_s
 from leadlane.workers.lanes import Lanes
-from leadlane.workers.optouts import EVERYWHERE, scopes_of
+from leadlane.workers.optouts import EVERYWHERE, NOBODY, scopes_of
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
+from leadlane.workers.vault import NO_KEY
 
 HEADROOM = 1.06
 NO_SETTINGS = "a worker has no settings for this account"
@@ -138,9 +139,12 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
 
 
 def take_up(lanes: Lanes, settings: Settings) -> None:
-    """Let accounts go on that are on hold because a worker had no settings for them: this one has."""
-    for name in settings.accounts:
-        if lanes.client.hget(lanes.key("acct", name), "hold") == NO_SETTINGS.encode():
+    """Let accounts go on that are on hold because a worker had no settings for them, or no key: this one has."""
+    for name in (*settings.accounts, NOBODY):
+        held: bytes | None = lanes.client.hget(lanes.key("acct", name), "hold")  # type: ignore[assignment]
+        reason = (held or b"").decode()
+        lacked = reason.removeprefix(NO_KEY).strip() if reason.startswith(NO_KEY) else ""
+        if reason == NO_SETTINGS or (lacked and lanes.vault.has(lacked)):
             lanes.hold("account", name, "")
 
 

@@ -20,6 +20,7 @@ from leadlane.workers.lanes import Entry, Left, Row
 from leadlane.workers.ledger import Aboard
 from leadlane.workers.providers import Provider
 from leadlane.workers.transport import Answer, Request
+from leadlane.workers.vault import NO_KEY, KeyMissingError
 from leadlane.workers.verdicts import Answered, Move, Verdict
 
 log = structlog.get_logger(__name__)
@@ -77,7 +78,10 @@ class Conduct(ABC):
 
     def run(self) -> End:
         """The whole turn."""
-        verdict = self.decide()
+        try:
+            verdict = self.decide()
+        except KeyMissingError as missing:
+            verdict = self._unread(missing)
         # The holder first: its task is this one.
         order = {row.ticket: i for i, row in enumerate(self.entry.rows)}
         verdict.moves.sort(key=lambda move: order[move.one.row.ticket])
@@ -96,15 +100,34 @@ class Conduct(ABC):
         return self.entry.rows[0].fields["campaign"]
 
     def readable(self) -> tuple[list[Aboard], list[Move]]:
-        """The tickets aboard, and the moves of those whose payload is gone."""
+        """The tickets aboard, and the moves of those whose payload is gone; raises KeyMissingError."""
         aboard: list[Aboard] = []
         moves: list[Move] = []
         for row in self.entry.rows:
             try:
-                aboard.append(Aboard.of(row))
-            except payloads.PayloadUnreadableError:
-                moves.append(Move(Aboard.without_payload(row), "dead", "payload_lost"))
+                aboard.append(Aboard.of(row, self.engine.lanes.vault))
+            except payloads.PayloadUnreadableError as exc:
+                reason = "payload_lost" if row.payload is None else f"payload_lost: {exc}"
+                moves.append(Move(Aboard.without_payload(row), "dead", reason))
         return aboard, moves
+
+    def _unread(self, missing: KeyMissingError) -> Verdict:
+        """All aboard wait as they were, and the account with them, for a worker that has the key."""
+        reason = f"{NO_KEY} {missing.name}"
+        moves = [
+            Move(
+                Aboard.unread(row),
+                "again",
+                reason,
+                solo="solo" in row.fields,
+                unread=True,
+                conflicts=row.number("conflicts"),
+            )
+            for row in self.entry.rows
+        ]
+        for move in moves:
+            move.search = move.one.search
+        return Verdict(moves, "hold", reason, called=0)
 
     def worn_out(self, one: Aboard) -> str:
         """Why this ticket is not tried again, or ''."""

@@ -206,7 +206,7 @@ class Jobs:
             yield from self.rows(*tickets[at : at + CHUNK])
 
     def rows(self, *tickets: str) -> Iterator[ReportRow]:
-        """One row per lead of these tickets."""
+        """One row per lead of these tickets; none of one whose payload is gone. Raises KeyMissingError."""
         with self.client.pipeline(transaction=False) as pipe:
             for ticket in tickets:
                 pipe.get(self.lanes.key("pay", ticket))
@@ -214,8 +214,14 @@ class Jobs:
                 pipe.hgetall(self.lanes.key("why", ticket))
                 pipe.hmget(self.lanes.key("t", ticket), "state", "reason")
             answers = pipe.execute()
-        for i in range(0, len(answers), 4):
-            yield from _rows(*answers[i : i + 4])
+        for i, ticket in enumerate(tickets):
+            payload, *known = answers[4 * i : 4 * i + 4]
+            try:
+                batch = payloads.unpack(self.lanes.vault.opened(ticket, payload)) if payload else None
+            except payloads.PayloadUnreadableError:
+                batch = None  # as good as gone; its turn says so too
+            if batch:
+                yield from _rows(batch, *known)
 
     def ticket(self, ticket: str) -> dict[str, str]:
         """A ticket's fields; empty if there is none."""
@@ -238,10 +244,13 @@ class Jobs:
         return False
 
     def links(self, ticket: str) -> str:
-        """What waits for the ticket's task, as `payloads.Batch` has it; '' if its payload is gone."""
+        """What waits for the ticket's task, as `payloads.Batch` has it; '' if its payload is gone.
+
+        Raises KeyMissingError.
+        """
         raw: bytes | None = self.client.get(self.lanes.key("pay", ticket))  # type: ignore[assignment]
         try:
-            return payloads.unpack(raw).links if raw else ""
+            return payloads.unpack(self.lanes.vault.opened(ticket, raw)).links if raw else ""
         except payloads.PayloadUnreadableError:
             return ""
 
@@ -272,11 +281,8 @@ def counts_of(fields: Mapping[str, str]) -> dict[str, int]:
 
 
 def _rows(
-    payload: bytes | None, codes: bytes | None, why: Mapping[bytes, bytes], ticket: list[bytes | None]
+    batch: payloads.Batch, codes: bytes | None, why: Mapping[bytes, bytes], ticket: list[bytes | None]
 ) -> Iterator[ReportRow]:
-    if payload is None:
-        return
-    batch = payloads.unpack(payload)
     text = codes.decode() if codes else "." * len(batch.numbers)
     reasons = {name.decode(): reason.decode() for name, reason in why.items()}
     state, last = (part.decode() if part else "" for part in ticket)

@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 import redis
 
-from leadlane.workers.connection import lua
+from leadlane.schemas.settings import Settings
+from leadlane.workers.connection import connect, lua
+from leadlane.workers.vault import PLAIN, Vault
 
 Class = Literal["urgent", "normal", "bulk"]
 CLASSES: dict[str, int] = {"urgent": 0, "normal": 1, "bulk": 2}
@@ -163,12 +165,19 @@ class Left:
 
 
 class Lanes:
-    """The lanes of one Redis. Thread-safe; holds no state but the scripts."""
+    """The lanes of one Redis. Thread-safe; holds no state but the scripts and the keys of payloads."""
 
-    def __init__(self, client: redis.Redis, prefix: str) -> None:
+    def __init__(self, client: redis.Redis, prefix: str, vault: Vault = PLAIN) -> None:
         self.client = client
         self.prefix = prefix
+        self.vault = vault
         self._scripts = {name: client.register_script(lua(name)) for name in SCRIPTS}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Lanes:
+        """The lanes that the settings name, not asked for anything yet; raises SettingsError for a payload key."""
+        vault = Vault.of(settings)
+        return cls(connect(settings.redis_url, settings.key_prefix), settings.key_prefix, vault)
 
     def _run(self, script: str, *args: str | bytes | float) -> Any:
         return self._scripts[script](keys=[self.prefix], args=args)
@@ -204,7 +213,8 @@ class Lanes:
         if ticket.expires_in_ms is not None:
             fields["expires_in"] = ticket.expires_in_ms
         status, call = self._run(
-            "submit", ticket.id, ticket.lane, ticket.group, CLASSES[ticket.priority], ticket.kind, ticket.payload,
+            "submit", ticket.id, ticket.lane, ticket.group, CLASSES[ticket.priority], ticket.kind,
+            self.vault.sealed(ticket.id, ticket.payload),
             ticket.codes, json.dumps(ticket.why) if ticket.why else "", int(may_call), json.dumps(ticket.address),
             *[part for pair in fields.items() for part in pair],
         )  # fmt: skip

@@ -15,6 +15,7 @@ from leadlane.workers.lanes import ADDING, Row
 from leadlane.workers.providers import Operation
 from leadlane.workers.providers.contract import Reading, one_kind
 from leadlane.workers.search import Search, to_send
+from leadlane.workers.vault import PLAIN, Vault
 
 MISSING_WORDS = "the dialer's answer did not name this number, twice"
 LOST_WORDS = "sent, but no answer came; sending again could double the lead"
@@ -44,14 +45,17 @@ class Aboard:
     ask_later: bool = False
 
     @classmethod
-    def of(cls, row: Row) -> Aboard:
-        """The batch as stored; raises payloads.PayloadUnreadableError."""
+    def of(cls, row: Row, vault: Vault = PLAIN) -> Aboard:
+        """The batch as stored; raises payloads.PayloadUnreadableError, KeyMissingError."""
         if row.payload is None:
             raise payloads.PayloadUnreadableError("payload is gone")
-        search = row.fields.get("search")
-        return cls(
-            row, payloads.unpack(row.payload), list(row.codes), Search.from_json(search) if search else None
-        )
+        batch = payloads.unpack(vault.opened(row.ticket, row.payload))
+        return cls(row, batch, list(row.codes), _search(row))
+
+    @classmethod
+    def unread(cls, row: Row) -> Aboard:
+        """The batch as it was before the turn, when this process cannot open it."""
+        return cls(row, payloads.Batch(0, "", [], []), list(row.codes), _search(row))
 
     @classmethod
     def without_payload(cls, row: Row) -> Aboard:
@@ -198,6 +202,11 @@ class Manifest:
     wires: Sequence[str]
     numbers: Sequence[str] = ()
     standing: Mapping[str, tuple[Aboard, int]] = field(default_factory=dict)
+
+
+def _search(row: Row) -> Search | None:
+    search = row.fields.get("search")
+    return Search.from_json(search) if search else None
 
 
 def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:

@@ -4,7 +4,7 @@ Version 1: a byte 0x01, then zlib of UTF-8 text. Its first line is JSON, ``{"sta
 the job, "op": operation its WIREs are made for}``, with ``"links"`` if Celery tasks wait for the batch; each
 further line is ``NUMBER<TAB>WIRE``: the phone number as digits and the lead as the provider's JSON. A row that is
 not sent (told as invalid, or a duplicate inside the job) has an empty WIRE and the number as it was given. The
-worker joins WIRE parts into a request body without decoding them.
+worker joins WIRE parts into a request body without decoding them. Version 2 is this one sealed (``vault.py``).
 """
 
 from __future__ import annotations

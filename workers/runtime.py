@@ -20,7 +20,6 @@ from kombu.exceptions import ChannelError, OperationalError
 from leadlane.schemas.settings import Settings, resolve_key
 from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts, take_up
-from leadlane.workers.connection import connect
 from leadlane.workers.control_line import RESERVED
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
@@ -149,8 +148,9 @@ def build_engine(
 
     Raises SettingsError if a key cannot be read, or numbers are hidden with another.
     """
-    lanes = Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+    lanes = Lanes.of(settings)
     key = hash_key(settings, lanes)
+    lanes.vault.take_part(lanes.client, lanes.key("clock"))
     keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}
     publish_facts(lanes, settings)
     take_up(lanes, settings)

@@ -34,7 +34,8 @@ BREAKER_FAILURES = 5
 class Move:
     """What becomes of one batch aboard.
 
-    ``cost`` counts towards the limit of attempts; ``unsent`` says that nothing of it was in the turn's calls.
+    ``cost`` counts towards the limit of attempts; ``unsent`` says that nothing of it was in the turn's calls,
+    ``unread`` that nobody looked into it.
     """
 
     one: Aboard
@@ -48,6 +49,7 @@ class Move:
     conflicts: int = 0
     operation: str = ""
     unsent: bool = False
+    unread: bool = False
 
     def document(self, *, called: int) -> dict[str, Any]:
         """As ``leave.lua`` takes it; absent keys mean no."""
@@ -67,6 +69,8 @@ class Move:
             out["solo"] = 1
         if self.behind:
             out["behind"] = 1
+        if self.unread:
+            out["unread"] = 1
         if self.search:
             out["search"] = self.search.to_json()
         if self.operation:

@@ -13,13 +13,10 @@ def open_lanes() -> Lanes:
     """Lanes behind an open connection; raises SettingsError, Unreachable."""
     from leadlane.reaching import reaching_redis
     from leadlane.schemas.settings import load_settings
-    from leadlane.workers.connection import connect
     from leadlane.workers.lanes import Lanes
 
     settings = load_settings()
-    return reaching_redis(
-        lambda: Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
-    )
+    return reaching_redis(lambda: Lanes.of(settings))
 
 
 def lane_of(store: Lanes, address: str, kind: str) -> tuple[Facts, str]:

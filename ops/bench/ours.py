@@ -13,7 +13,6 @@ from leadlane import Fleet
 from leadlane.ops.main import main
 from leadlane.schemas.settings import load_settings
 from leadlane.workers.celery_app import make_app
-from leadlane.workers.connection import connect
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Lanes
 
@@ -43,7 +42,7 @@ def enqueue(site: Site, workload: Workload) -> list[str]:
     fleet = Fleet(settings=given)
     campaigns = {number: fleet.campaign(f"voiso/{number}") for number in range(1, workload.campaigns + 1)}
     jobs = [campaigns[campaign].import_leads(leads) for campaign, leads in workload.work()]
-    stored = Jobs(Lanes(connect(given.redis_url, given.key_prefix), given.key_prefix))
+    stored = Jobs(Lanes.of(given))
     return [ticket for job in jobs for ticket in stored.batches(job.id)]
 
 

@@ -24,7 +24,6 @@ from leadlane.ops.chaos.plan import ROLES, Conditions, errand
 from leadlane.ops.chaos.producer import Journal, journal_of, task_id
 from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.celery_app import make_app
-from leadlane.workers.connection import connect
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Lanes
 
@@ -81,7 +80,7 @@ def verdict(arena: Arena) -> Findings:
 def _told(settings: Settings, arena: Arena) -> Iterator[Told]:
     fleet = Fleet(settings=settings)
     app: Celery = make_app(settings)
-    jobs = Jobs(Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
+    jobs = Jobs(Lanes.of(settings))
     deadline = time.monotonic() + RESULTS_WITHIN_S
     for role in ROLES:
         journal = Journal(journal_of(arena.folder, role))

@@ -26,7 +26,6 @@ from leadlane.ops.children import end_with_parent
 from leadlane.schemas.errors import Unreachable, WrongUse
 from leadlane.schemas.settings import load_settings
 from leadlane.workers.celery_app import make_app
-from leadlane.workers.connection import connect
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Lanes
 
@@ -82,7 +81,7 @@ class Producer:
         self._journal = Journal(journal_of(folder, role))
         self._fleet = Fleet(settings=settings)
         self._app: Celery = make_app(settings)
-        self._jobs = Jobs(Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix))
+        self._jobs = Jobs(Lanes.of(settings))
         self._due: dict[int, float] = {}  # when to send an errand that may not be there yet
 
     def run(self) -> None:

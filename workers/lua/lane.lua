@@ -3,7 +3,7 @@
 -- KEYS[1]  the prefix P, of which every key is built (one primary, no cluster):
 --   P:clock            hash  run_id of the server, quiet (ms until which no turn is given), lost (ms),
 --                            retention (ms), clean (the last worker has left in peace), ledger (entries of P:made),
---                            offset (ms; model test only)
+--                            sealed (names of the keys of payloads, workers/vault.py), offset (ms; model test only)
 --   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
 --   P:pay:<ticket>     string  payload: the leads, packed
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent

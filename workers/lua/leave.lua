@@ -13,7 +13,8 @@
 --   worker, calls  whose turn it was, and the calls made in it, each as `note` in lane.lua takes it,
 --   seq         of the command about a campaign's state that the holder is, if it is one,
 --   tickets     list of {id, act: done|again|dead, codes, why (object) or absent, reason, cost (attempts used, 0 or 1),
---               called (1 if a call was made), wait_ms, solo, behind, search, conflicts} }
+--               called (1 if a call was made), wait_ms, solo, behind, search, conflicts,
+--               unread (nobody looked into it: that an attempt was lost is still to be seen)} }
 --   op of a ticket, if present, is what it goes on as (an import whose duplicates are to be updated)
 -- Returns {'left', call row or false, 1 if the holder's result is complete, 0 if pieces of it are on their way},
 -- also if this turn has left already and the reply was lost (then without a call row),
@@ -30,7 +31,8 @@ local function move(v, own)
   local t = get(ticket_key(v.id), 'job', 'n', 'place', 'cancel', 'expires')
   redis.call('HINCRBY', ticket_key(v.id), 'attempts', v.cost)
   redis.call('HINCRBY', ticket_key(v.id), 'calls', v.called)
-  redis.call('HDEL', ticket_key(v.id), 'token', 'open', 'lost')    -- its codes say what is known of the attempt
+  redis.call('HDEL', ticket_key(v.id), 'token', 'open')
+  if not v.unread then redis.call('HDEL', ticket_key(v.id), 'lost') end      -- its codes say what is known of the attempt
   if v.act == 'done' then return set_done(v.id, t.job, 'ok', own) end
   if v.act == 'dead' then return set_dead(v.id, t.job, num(t.n), v.reason, own) end
   if overtaken(lane, v.id) then return set_superseded(v.id, t.job) end
