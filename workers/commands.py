@@ -39,7 +39,7 @@ def ticket(
 ) -> Ticket:
     """A command as it enters its lane; its job has its id."""
     kind = "state" if operation in STATE_WORDS else "agents"
-    batch = payloads.Batch(0, operation, [""], [json.dumps(asked)], links)
+    batch = payloads.Batch.of(0, operation, [""], [json.dumps(asked)], links)
     return Ticket(
         id=id,
         lane=facts.lane(campaign, kind),

@@ -104,14 +104,14 @@ class Delivery(Conduct):
         dice = self.engine.dice
         self.engine.patiently(lambda: self.engine.keeper.begins(self.turn))
         try:
-            body = operation.body(carried.wires, self.campaign)
+            body = operation.body(carried.lines, self.campaign)
             answer = self.send(
                 method,
                 self._path(operation.path),
                 body,
                 operation.content_type,
                 operation=self.operation_name,
-                size=len(carried.wires),
+                size=len(carried.numbers),
             )
         except NoAnswer as silent:
             self.call_ended = time.monotonic()

@@ -191,7 +191,7 @@ class Intake:
         cut_into: int = 0,
     ) -> Ticket:
         """The draft as a ticket; its id is job, place and a digest of its content unless one is given."""
-        batch = payloads.Batch(draft.start, self.operation_name, draft.numbers, draft.wires, links)
+        batch = payloads.Batch.of(draft.start, self.operation_name, draft.numbers, draft.wires, links)
         if id is None:
             content = "\n".join((*draft.numbers, *draft.wires)).encode(errors="surrogatepass")
             id = f"{job}-{draft.start}-{hashlib.blake2b(content, digest_size=6).hexdigest()}"  # noqa: A001

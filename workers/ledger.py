@@ -55,13 +55,13 @@ class Aboard:
     @classmethod
     def unread(cls, row: Row) -> Aboard:
         """The batch as it was before the turn, when this process cannot open it."""
-        return cls(row, payloads.Batch(0, "", [], []), list(row.codes), _search(row))
+        return cls(row, payloads.Batch(0, "", [], b""), list(row.codes), _search(row))
 
     @classmethod
     def without_payload(cls, row: Row) -> Aboard:
         """The batch when its payload is gone: nothing can be sent, and what may have left stays known."""
         codes = [ANSWER_LOST if code == NOT_SENT and "lost" in row.fields else code for code in row.codes]
-        return cls(row, payloads.Batch(0, "", [], []), codes, None)
+        return cls(row, payloads.Batch(0, "", [], b""), codes, None)
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -90,6 +90,11 @@ class Aboard:
         return wires if self.whole else [wires[p] for p in self.sent]
 
     @property
+    def lines_sent(self) -> bytes:
+        """The same, one a line."""
+        return self.batch.lines if self.whole else "\n".join(self.wires_sent).encode()
+
+    @property
     def updates_duplicates(self) -> bool:
         """Whether leads that the dialer has already are to be updated."""
         return self.row.fields["op"] == "import" and "update" in self.row.fields.get("options", "")
@@ -98,7 +103,7 @@ class Aboard:
         """Bring wire leads that were made for another operation into the form of this one."""
         if self.batch.operation != operation_name:
             wires = [operation.adapt(wire) if wire else "" for wire in self.batch.wires]
-            self.batch = payloads.Batch(self.batch.start, operation_name, self.batch.numbers, wires)
+            self.batch = payloads.Batch.of(self.batch.start, operation_name, self.batch.numbers, wires)
 
     def choose(self, operation: Operation) -> None:
         """Settle which rows this turn sends. The same rows each time, as long as nothing more is known of them."""
@@ -149,7 +154,7 @@ class Aboard:
         """Send this instead of what is stored for the row."""
         wires = list(self.batch.wires)
         wires[position] = wire
-        self.batch = replace(self.batch, wires=wires)
+        self.batch = replace(self.batch, lines="\n".join(wires).encode())
 
     def settle_unanswered(self, operation: Operation) -> None:
         """Rows whose own call was begun and never answered, where each row has a call of its own."""
@@ -194,12 +199,12 @@ class Aboard:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The leads of one call: as wires and numbers.
+    """The leads of one call: as wires, one a line, and numbers.
 
     ``standing`` has, if any number comes twice, the row that stands for each.
     """
 
-    wires: Sequence[str]
+    lines: bytes
     numbers: Sequence[str] = ()
     standing: Mapping[str, tuple[Aboard, int]] = field(default_factory=dict)
 
@@ -213,7 +218,7 @@ def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
     """The leads to send: of a number that comes twice an import keeps the first, an update the last."""
     numbers = [number for one in aboard for number in one.numbers_sent]
     if len(set(numbers)) == len(numbers):
-        return Manifest([wire for one in aboard for wire in one.wires_sent], numbers)
+        return Manifest(b"\n".join([one.lines_sent for one in aboard]), numbers)
     chosen: dict[str, tuple[Aboard, int]] = {}
     for one in aboard:
         for p in one.sent:
@@ -221,7 +226,8 @@ def manifest(aboard: Sequence[Aboard], operation: str) -> Manifest:
                 chosen.setdefault(one.batch.numbers[p], (one, p))
             else:
                 chosen[one.batch.numbers[p]] = (one, p)
-    return Manifest([one.batch.wires[p] for one, p in chosen.values()], list(chosen), chosen)
+    lines = "\n".join([one.batch.wires[p] for one, p in chosen.values()]).encode()
+    return Manifest(lines, list(chosen), chosen)
 
 
 def settle_all(

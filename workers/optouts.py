@@ -91,7 +91,7 @@ def _command(
         operation=operation,
         campaign=scope,
         job=id,
-        payload=payloads.pack(payloads.Batch(0, operation, [""], [asked])),
+        payload=payloads.pack(payloads.Batch.of(0, operation, [""], [asked])),
         n=1,
         size=1,
         group="control",

@@ -1,10 +1,12 @@
-"""The stored form of a batch: one line per row, compressed.
+"""The stored form of a batch: its numbers and its wire leads, compressed.
 
-Version 1: a byte 0x01, then zlib of UTF-8 text. Its first line is JSON, ``{"start": index of the first row in
-the job, "op": operation its WIREs are made for}``, with ``"links"`` if Celery tasks wait for the batch; each
-further line is ``NUMBER<TAB>WIRE``: the phone number as digits and the lead as the provider's JSON. A row that is
-not sent (told as invalid, or a duplicate inside the job) has an empty WIRE and the number as it was given. The
-worker joins WIRE parts into a request body without decoding them. Version 2 is this one sealed (``vault.py``).
+Version 3: a byte 0x03, then zlib of UTF-8 text. Its first line is JSON, ``{"n": rows, "start": index of the first
+row in the job, "op": operation its WIREs are made for}``, with ``"links"`` if Celery tasks wait for the batch. The
+second has the phone numbers as digits, with a tab between two; then a line per row: the WIRE, the lead as the
+provider's JSON. A row that is not sent (told as invalid, or a duplicate inside the job) has an empty WIRE and the
+number as it was given. A batch that is sent whole goes from here into the request body as one piece: no lead of it
+is touched. Version 1, which is read still, had a line ``NUMBER<TAB>WIRE`` for each row; version 2 is any of them sealed
+(``vault.py``).
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-VERSION = b"\x01"
+VERSION = b"\x03"
 LEVEL = 6
 MOST_ROWS = 2000
 """Rows of a batch: leads to send, and as many again that are only told of."""
@@ -24,43 +27,71 @@ class PayloadUnreadableError(ValueError):
     """The stored batch is not of a version this worker knows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Batch:
     """Rows of one batch; ``numbers[i]`` and ``wires[i]`` belong to row ``start + i`` of the job.
 
-    ``links`` is JSON of what Celery is to do when the task of the batch ends, or ''. It is kept here since it
-    may hold leads: those of the tasks that come next.
+    ``lines`` are the wires as UTF-8, one a line. ``links`` is JSON of what Celery is to do when the task of the batch
+    ends, or ''. It is kept here since it may hold leads: those of the tasks that come next.
     """
 
     start: int
     operation: str
     numbers: Sequence[str]
-    wires: Sequence[str]
+    lines: bytes
     links: str = ""
+
+    @classmethod
+    def of(
+        cls, start: int, operation: str, numbers: Sequence[str], wires: Sequence[str], links: str = ""
+    ) -> Batch:
+        """The batch of these wires."""
+        return cls(start, operation, numbers, "\n".join(wires).encode(), links)
+
+    @cached_property
+    def wires(self) -> list[str]:
+        """The wire leads, each by itself."""
+        return self.lines.decode().split("\n") if self.numbers else []
 
 
 def pack(batch: Batch) -> bytes:
     """The batch as stored."""
-    about: dict[str, object] = {"start": batch.start, "op": batch.operation}
+    about: dict[str, object] = {"n": len(batch.numbers), "start": batch.start, "op": batch.operation}
     if batch.links:
         about["links"] = batch.links
-    head = json.dumps(about)
-    lines = [f"{number}\t{wire}" for number, wire in zip(batch.numbers, batch.wires, strict=True)]
-    return VERSION + zlib.compress("\n".join([head, *lines]).encode(), LEVEL)
+    head = "\n".join((json.dumps(about), "\t".join(batch.numbers), "")).encode()
+    return VERSION + zlib.compress(head + batch.lines, LEVEL)
 
 
 def unpack(stored: bytes) -> Batch:
     """The batch that was packed; raises PayloadUnreadableError."""
-    if stored[:1] != VERSION:
-        raise PayloadUnreadableError(f"payload version {stored[:1]!r}")
     try:
-        head, line_end, lines = zlib.decompress(stored[1:]).decode().partition("\n")
-        about = json.loads(head)
-        # No NUMBER and no WIRE has a tab or a line's end in it: JSON writes them as \t and \n.
-        parts = lines.replace("\n", "\t").split("\t") if line_end else []
-        numbers, wires = parts[::2], parts[1::2]
-        if len(numbers) != len(wires):
-            raise PayloadUnreadableError("payload does not unpack")
-        return Batch(int(about["start"]), str(about["op"]), numbers, wires, str(about.get("links", "")))
-    except (zlib.error, UnicodeDecodeError, ValueError, KeyError) as exc:
+        read = _VERSIONS[stored[:1]]
+    except KeyError:
+        raise PayloadUnreadableError(f"payload version {stored[:1]!r}") from None
+    try:
+        head, _, rest = zlib.decompress(stored[1:]).partition(b"\n")
+        return read(json.loads(head), rest)
+    except (zlib.error, UnicodeDecodeError, ValueError, KeyError, TypeError) as exc:
         raise PayloadUnreadableError("payload does not unpack") from exc
+
+
+def _columns(about: dict[str, object], rest: bytes) -> Batch:
+    # No NUMBER has a tab or a line's end in it, nor has a WIRE the latter: JSON writes it as \n.
+    numbers, _, lines = rest.partition(b"\n")
+    found = numbers.decode().split("\t") if about["n"] else []
+    if len(found) != about["n"] or lines.count(b"\n") != max(len(found) - 1, 0):
+        raise PayloadUnreadableError("payload does not unpack")
+    return Batch(int(str(about["start"])), str(about["op"]), found, lines, str(about.get("links", "")))
+
+
+def _rows(about: dict[str, object], rest: bytes) -> Batch:
+    parts = rest.decode().replace("\n", "\t").split("\t") if rest else []
+    numbers, wires = parts[::2], parts[1::2]
+    if len(numbers) != len(wires):
+        raise PayloadUnreadableError("payload does not unpack")
+    links = str(about.get("links", ""))
+    return Batch.of(int(str(about["start"])), str(about["op"]), numbers, wires, links)
+
+
+_VERSIONS = {b"\x01": _rows, VERSION: _columns}

@@ -277,13 +277,13 @@ class Slice:
         path = self.operation.path.format(campaign=quote(self.campaign, safe=""), lead=quote(lead, safe=""))
         setting = self.operation.method_setting
         method = getattr(self.account, setting) if setting else self.operation.method
-        body = self.operation.body([wire], self.campaign)
+        body = self.operation.body(wire.encode(), self.campaign)
         return request_of(
             self.provider, self.account, self.key, method, path, body, self.operation.content_type
         )
 
     def _read(self, answer: Answer, one: Aboard, position: int, lost: str) -> Ended:
-        carried = Manifest([one.batch.wires[position]])
+        carried = Manifest(one.batch.wires[position].encode())
         body = verdicts.decode(answer.body.replace(self.key.encode(), b"[key]"))
         words = verdicts.unquoted(self.provider.problem(body), carried) or f"HTTP {answer.status}"
         before = one.codes[position]
@@ -306,7 +306,7 @@ class Slice:
         try:
             reading = self.operation.read(body, [number])
         except CallRefusedError as refused:
-            carried = Manifest([one.batch.wires[position]])
+            carried = Manifest(one.batch.wires[position].encode())
             return self._settled(one, position, "r", verdicts.unquoted(str(refused), carried))
         except ValueError:
             reading = Reading(all=self.operation.unreadable)

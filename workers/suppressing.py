@@ -140,7 +140,7 @@ def _telling(facts: Facts, id: str, lane: str, numbers: tuple[str, ...]) -> Tick
         operation=opt_out.operation,
         campaign=campaign,
         job=id,
-        payload=payloads.pack(payloads.Batch(0, opt_out.operation, numbers, wires)),
+        payload=payloads.pack(payloads.Batch.of(0, opt_out.operation, numbers, wires)),
         n=len(numbers),
         size=len(numbers),
         front=True,

@@ -1,7 +1,7 @@
 """Payloads at rest: sealed with AES-256-GCM where ``payload_keys`` are given, else as they are.
 
-Version 2 of a payload: a byte 0x02, four that name the key, twelve of a fresh nonce, then version 1 encrypted, and
-its tag of 16 bytes. All before the nonce and the id of the ticket go into the tag: what was changed, or moved to
+Version 2 of a payload: a byte 0x02, four that name the key, twelve of a fresh nonce, then another version encrypted,
+and its tag of 16 bytes. All before the nonce and the id of the ticket go into the tag: what was changed, or moved to
 another ticket, does not open. The first key seals, all of them open: so keys are changed.
 """
 

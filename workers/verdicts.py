@@ -175,7 +175,9 @@ def answered(
 
 def unquoted(words: str, carried: Manifest) -> str:
     """The dialer's words without what they quote of the leads sent: reasons are seen where no lead may be."""
-    quoted = {text for wire in carried.wires for text in _texts(json.loads(wire)) if text in words}
+    quoted = {
+        text for wire in carried.lines.split(b"\n") for text in _texts(json.loads(wire)) if text in words
+    }
     if not quoted:
         return words
     longest_first = "|".join(map(re.escape, sorted(quoted, key=len, reverse=True)))

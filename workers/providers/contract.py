@@ -53,6 +53,21 @@ def one_kind(_: str) -> str:
     return ""
 
 
+def array(lines: bytes, _campaign: str) -> bytes:
+    """A body that is the JSON array of the wire leads."""
+    return b"[%s]" % lines.replace(b"\n", b",")
+
+
+def alone(lines: bytes, _campaign: str) -> bytes:
+    """A body that is the one wire lead of the call."""
+    return lines
+
+
+def no_body(_lines: bytes, _campaign: str) -> None:
+    """A call whose path says it all."""
+    return
+
+
 def no_others(_: str) -> Sequence[str]:
     """A lead has no further numbers."""
     return ()
@@ -72,7 +87,7 @@ class Operation:
         carries: canonical fields it can carry.
         resend_safe: wire lead -> whether sending it again after a lost answer is harmless.
         wire: canonical lead -> JSON object of the dialer.
-        body: wire leads (JSON texts), campaign -> request body.
+        body: wire leads (JSON texts, one a line), campaign -> request body.
         content_type: request body -> its media type.
         fits: wire leads in order -> how many of them, from the first on, one body can carry.
         apart: wire lead -> its kind; leads of different kinds never share a call.
@@ -97,7 +112,7 @@ class Operation:
     carries: frozenset[str]
     resend_safe: Callable[[str], bool]
     wire: Callable[[Mapping[str, Any]], dict[str, Any]]
-    body: Callable[[Sequence[str], str], bytes | None]
+    body: Callable[[bytes, str], bytes | None]
     read: Callable[[Any, Sequence[str]], Reading]
     source: str
     leads_at_most: int = 0

@@ -22,8 +22,10 @@ from leadlane.workers.providers.contract import (
     Provider,
     Reading,
     States,
+    alone,
     always,
     never,
+    no_body,
 )
 
 LEADS = "https://dialnexa.mintlify.app/api-reference/campaign-leads"
@@ -50,8 +52,8 @@ def _refuses(operation: wire.Operation) -> Callable[[Mapping[str, Any]], str]:
     return lambda lead: wire.refuses(lead, operation)
 
 
-def _import_body(wires: Sequence[str], campaign: str) -> bytes:
-    return json.dumps(wire.with_campaign(json.loads(wires[0]), campaign)).encode()
+def _import_body(lines: bytes, campaign: str) -> bytes:
+    return json.dumps(wire.with_campaign(json.loads(lines), campaign)).encode()
 
 
 def _blocked(status: int, body: Any) -> str:
@@ -64,8 +66,8 @@ def _closed(body: Any) -> str:
     return f"the campaign is {status}" if status in CLOSED else ""
 
 
-def _upload(wires: Sequence[str], _campaign: str) -> bytes:
-    return wire.form(next(wire.to_files(map(json.loads, wires))))
+def _upload(lines: bytes, _campaign: str) -> bytes:
+    return wire.form(next(wire.to_files(map(json.loads, lines.split(b"\n")))))
 
 
 def _fits(wires: Sequence[str]) -> int:
@@ -172,7 +174,7 @@ DIALNEXA = Provider(
             resend_safe=always,
             wire=_to_wire("update"),
             refuses=_refuses("update"),
-            body=lambda wires, _campaign: wires[0].encode(),
+            body=alone,
             read=_read("update"),
             judge=lambda status, _body: "r" if status in (404, 409) else "",  # gone, or dialled already
             source=f"{LEADS}/update",
@@ -184,7 +186,7 @@ DIALNEXA = Provider(
             carries=wire.CARRIES["remove"],
             resend_safe=always,
             wire=_to_wire("remove"),
-            body=lambda _wires, _campaign: None,
+            body=no_body,
             read=_read("remove"),
             silences=always,
             judge=lambda status, _body: {404: "m", 409: "r"}.get(status, ""),

@@ -19,15 +19,12 @@ from leadlane.workers.providers.contract import (
     Provider,
     Reading,
     always,
+    array,
     never,
 )
 
 LEADS = "https://docs.voiceaiwrapper.app/api-reference/leads-v2"
 LEADS_PER_CALL, LEADS_AT_MOST = 100, 1000  # the limit is not documented
-
-
-def _array(wires: Sequence[str], _campaign: str) -> bytes:
-    return b"[%s]" % ",".join(wires).encode()
 
 
 def _read_accepted(body: Any, _sent: Sequence[str]) -> Reading:
@@ -74,7 +71,7 @@ def _bulk(name: wire.Operation, method: str, path: str, page: str, **facts: Any)
         carries=wire.CARRIES[name],
         wire=_to_wire(name),
         refuses=lambda lead: wire.refuses(lead, name),
-        body=_array,
+        body=array,
         source=f"{LEADS}/{page}",
         **facts,
     )

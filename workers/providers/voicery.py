@@ -24,7 +24,9 @@ from leadlane.workers.providers.contract import (
     Provider,
     Reading,
     States,
+    alone,
     always,
+    no_body,
 )
 
 CREATE = "https://voicery.mintlify.app/api-reference/leads/create"
@@ -33,8 +35,8 @@ SWITCH = "sibling_operations"
 REFUSED = "the answer says that it was not done"
 
 
-def _body(wires: Sequence[str], campaign: str) -> bytes:
-    return json.dumps(wire.with_campaign(json.loads(wires[0]), campaign)).encode()
+def _body(lines: bytes, campaign: str) -> bytes:
+    return json.dumps(wire.with_campaign(json.loads(lines), campaign)).encode()
 
 
 def _without(lead: str, numbers: Collection[str]) -> str:
@@ -137,7 +139,7 @@ VOICERY = Provider(
             resend_safe=always,
             wire=lambda lead: wire.to_wire(lead, "update"),
             refuses=lambda lead: wire.refuses(lead, "update"),
-            body=lambda wires, _campaign: wires[0].encode(),
+            body=alone,
             read=_read("update"),
             judge=_gone("r"),
             source=f"{SIBLING}/leads/update-lead",
@@ -150,7 +152,7 @@ VOICERY = Provider(
             carries=wire.CARRIES["remove"],
             resend_safe=always,
             wire=lambda lead: wire.to_wire(lead, "remove"),
-            body=lambda _wires, _campaign: None,
+            body=no_body,
             read=_read("remove"),
             judge=_gone("m"),
             silences=always,

@@ -23,6 +23,7 @@ from leadlane.workers.providers.contract import (
     Reading,
     States,
     always,
+    array,
 )
 
 ADD_LEADS = "https://developers.voiso.com/reference-link/addleads"
@@ -34,10 +35,6 @@ CAMPAIGN_USERS = "https://developers.voiso.com/reference/getcampaignusers"
 PAGE = 100
 """Rows of a page at most, and users of one call that adds them."""
 FINAL_STATES = frozenset({"stopped", "completed", "stopping", "import_error"})
-
-
-def _array(wires: Sequence[str], _campaign: str) -> bytes:
-    return b"[%s]" % ",".join(wires).encode()
 
 
 def _read(operation: wire.Operation) -> Callable[[Any, Sequence[str]], Reading]:
@@ -173,7 +170,7 @@ VOISO = Provider(
             carries=wire.CARRIES["import"],
             resend_safe=always,  # a number that is there already comes back as a duplicate
             wire=_to_wire("import"),
-            body=_array,
+            body=array,
             adapt=_adapt("import"),
             read=_read("import"),
             source=ADD_LEADS,
@@ -186,7 +183,7 @@ VOISO = Provider(
             carries=wire.CARRIES["update"],
             resend_safe=always,  # it sets fields; the lane keeps the order per lead
             wire=_to_wire("update"),
-            body=_array,
+            body=array,
             adapt=_adapt("update"),
             read=_read("update"),
             unreadable="u",

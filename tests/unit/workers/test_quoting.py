@@ -28,4 +28,4 @@ LEADS: list[dict[str, Any]] = [
     ],
 )
 def test_values_of_leads_are_struck_out_as_whole_words(words: str, told: str) -> None:
-    assert unquoted(words, Manifest([json.dumps(lead) for lead in LEADS])) == told
+    assert unquoted(words, Manifest("\n".join(json.dumps(lead) for lead in LEADS).encode())) == told

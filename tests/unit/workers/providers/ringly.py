@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from leadlane.workers.answers import Meaning
-from leadlane.workers.providers.contract import Operation, OptOut, Provider, Reading, always, never
+from leadlane.workers.providers.contract import (
+    Operation,
+    OptOut,
+    Provider,
+    Reading,
+    always,
+    never,
+    no_body,
+)
 from tests.unit.workers.providers import ringly_schema as wire
 
 PAGE = "https://ringly.example/docs"
@@ -38,7 +46,7 @@ RINGLY = Provider(
             resend_safe=never,
             wire=lambda lead: wire.to_wire(lead, "import"),
             refuses=wire.refuses,
-            body=lambda wires, _campaign: json.dumps({"person": json.loads(wires[0])}).encode(),
+            body=lambda lines, _campaign: json.dumps({"person": json.loads(lines)}).encode(),
             read=_created,
             answers={418: Meaning.REFUSED},
             source=f"{PAGE}/people",
@@ -50,7 +58,7 @@ RINGLY = Provider(
             carries=wire.CARRIES["remove"],
             resend_safe=always,
             wire=lambda lead: wire.to_wire(lead, "remove"),
-            body=lambda _wires, _campaign: None,
+            body=no_body,
             read=lambda _body, _sent: Reading(all="m"),
             judge=lambda status, _body: "m" if status == 404 else "",
             silences=always,
