@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import redis
+from redis.sentinel import MasterNotFoundError
 
 from leadlane.schemas.errors import Unreachable
 
@@ -16,6 +17,11 @@ def reaching_redis(act: Callable[[], T]) -> T:
     """The act's value; Unreachable, without URL or password, if Redis does not do it."""
     try:
         return act()
+    except MasterNotFoundError:
+        problem, remedy = (
+            "has no primary, say its sentinels",
+            "if that lasts: are they running, and is sentinel_master the name they know it by?",
+        )
     except redis.AuthenticationError:
         problem, remedy = "refuses user or password", "mend redis_url"
     except redis.OutOfMemoryError:

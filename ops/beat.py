@@ -7,9 +7,13 @@ a minute, ends: run it under a supervisor. Around a take-over a tick may come la
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from redbeat.schedulers import RetryingConnection  # type: ignore[import-untyped]
+
+from leadlane.schemas.redis_urls import is_sentinels
 from leadlane.workers.celery_app import make_app
+from leadlane.workers.connection import reach
 
 if TYPE_CHECKING:
     from leadlane.schemas.settings import Settings
@@ -17,4 +21,11 @@ if TYPE_CHECKING:
 
 def run(settings: Settings, *, loglevel: str = "INFO") -> None:
     """Runs beat in this process until a signal ends it."""
-    make_app(settings).Beat(loglevel=loglevel, quiet=True).run()
+    app: Any = make_app(settings)
+    if is_sentinels(settings.redis_url):
+        # RedBeat knows sentinels by a URL of its own kind only, but takes the client that it finds here.
+        options = dict(app.conf.redbeat_redis_options)
+        retry_period = options.pop("retry_period")
+        client = reach(settings, settings.redis_url, decode_responses=True, **options)
+        app.redbeat_redis = RetryingConnection(retry_period, client)
+    app.Beat(loglevel=loglevel, quiet=True).run()

@@ -61,7 +61,7 @@ def run(leads: int = 6000, file: Path | None = None, console: Console | None = N
         settings = load_settings(environ={**os.environ, **local.environ})
         fleet = Fleet(settings=settings)
         jobs = _from_file(fleet, file) if file else _sample(fleet, leads)
-        with connect(settings.redis_url, settings.key_prefix) as client:
+        with connect(settings) as client:
             lanes = Lanes(client, settings.key_prefix)
             _watch(say, lanes, jobs, local)
             verdict = verify(lanes, 3600)

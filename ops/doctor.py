@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from leadlane.schemas.errors import SettingsError
+from leadlane.schemas.redis_urls import is_sentinels, sentinels, without_password
 from leadlane.schemas.settings import (
     HASH_KEY_REF,
     Account,
@@ -23,11 +22,11 @@ from leadlane.schemas.settings import (
     load_settings,
     resolve_key,
     resolve_reference,
-    without_password,
 )
 from leadlane.workers.account_view import accounts_at
 from leadlane.workers.answers import Meaning, meaning
 from leadlane.workers.celery_app import QUEUES, make_app
+from leadlane.workers.connection import reach_at_once, sentinel_options
 from leadlane.workers.faults import OUTAGES
 from leadlane.workers.lane_view import living_workers, now_ms
 from leadlane.workers.lanes import Lanes
@@ -39,7 +38,6 @@ Level = Literal["ok", "note", "finding", "unreachable"]
 LEAST_VERSION: Final = (6, 2)
 MOST_FULL: Final = 0.8
 MOST_SKEW_S: Final = 2.0
-ANSWERS_WITHIN_S: Final = 5.0
 WORKERS_ANSWER_S: Final = 1.5
 NO_CAMPAIGN: Final = "0"
 """The id of no campaign: asked about it, a dialer that takes the key says 404."""
@@ -68,9 +66,11 @@ def examine(*, calls: bool = True, transport: Transport | None = None) -> Iterat
     urls |= {"results": settings.result_url} if settings.result_url not in urls.values() else {}
     reached = {}
     for name, url in urls.items():
-        client = _client(url)
+        client = reach_at_once(settings, url)  # not the lanes' own: that tells them of a server, we only look
         checks = list(_server(name, url, client))
         yield from checks
+        if is_sentinels(url):
+            yield from _watched(name, settings, url, client if checks[0].level == "ok" else None)
         if checks[0].level == "ok":
             reached[name] = client
     if "redis" in reached:
@@ -89,16 +89,6 @@ def exit_code(checks: list[Check]) -> int:
     """0 if all is well, 3 if something could not be reached, else 1."""
     levels = {check.level for check in checks}
     return 3 if "unreachable" in levels else int("finding" in levels)
-
-
-def _client(url: str) -> redis.Redis:
-    """Not the lanes' own connection: that one would tell them of a server, and we only look."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=ANSWERS_WITHIN_S,
-        socket_connect_timeout=ANSWERS_WITHIN_S,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 def _server(name: str, url: str, client: redis.Redis) -> Iterator[Check]:
@@ -185,6 +175,59 @@ def _fitness(name: str, info: Mapping[str, Any]) -> Iterator[Check]:
     yield from found
     if not found:
         yield Check(f"{name}: keeping", "ok", "a primary, appendonly yes, noeviction")
+
+
+def _watched(name: str, settings: Settings, url: str, primary: redis.Redis | None) -> Iterator[Check]:
+    """Whether the sentinels are there, know the primary, and can replace it without harm."""
+    nodes = sentinels(url).nodes
+    answer: dict[str, bool] = {}
+    for host, port in nodes:
+        with redis.Redis(host, port, **sentinel_options(settings)) as sentinel:
+            try:
+                answer[f"{host}:{port}"] = settings.sentinel_master in sentinel.sentinel_masters()
+            except redis.RedisError:
+                continue
+    silent = [f"{host}:{port}" for host, port in nodes if f"{host}:{port}" not in answer]
+    strangers = [node for node, knows in answer.items() if not knows]
+    if silent:
+        yield Check(
+            f"{name}: sentinels",
+            "finding" if answer else "unreachable",
+            f"no answer from {', '.join(silent)}",
+            "are they running? Is a password needed (sentinel_password)?",
+        )
+    if strangers:
+        yield Check(
+            f"{name}: sentinels",
+            "finding",
+            f"{', '.join(strangers)} know no {settings.sentinel_master}",
+            "mend sentinel_master, or their configuration",
+        )
+    if not silent and not strangers:
+        yield Check(f"{name}: sentinels", "ok", f"{len(answer)} know {settings.sentinel_master}")
+    if primary:
+        yield _replaceable(name, primary.info("replication"))
+
+
+def _replaceable(name: str, info: Any) -> Check:
+    """Whether the primary has a replica, and takes no writes without one."""
+    if not info.get("connected_slaves"):
+        return Check(
+            f"{name}: replicas",
+            "finding",
+            "none follows the primary",
+            "start one: there is nothing to fail over to",
+        )
+    if "min_slaves_good_slaves" not in info:
+        return Check(
+            f"{name}: replicas",
+            "finding",
+            "a primary that is cut off would go on: two of them may give turns to one lane",
+            "set min-replicas-to-write 1, and min-replicas-max-lag below the sentinels' down-after-milliseconds",
+        )
+    return Check(
+        f"{name}: replicas", "ok", f"{info['min_slaves_good_slaves']} follow, none is written without"
+    )
 
 
 def _memory(name: str, info: Mapping[str, Any]) -> Check:

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -104,6 +104,7 @@ class EmbeddedRedis:
         appendfsync: Literal["everysec", "always"] = "everysec",
         password: str | None = None,
         binary: Path | None = None,
+        configuration: Sequence[str] = (),
     ) -> None:
         self._binary = (binary or find_server()).absolute()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
@@ -115,6 +116,7 @@ class EmbeddedRedis:
         self._port_is_settled = port is not None
         self._appendfsync = appendfsync
         self._password = password
+        self._more = configuration
         self._server: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -217,7 +219,7 @@ class EmbeddedRedis:
         if self._password:
             escaped = "".join(f"\\x{byte:02x}" for byte in self._password.encode())
             lines.append(f'requirepass "{escaped}"')
-        return "\n".join([*lines, ""])
+        return "\n".join([*lines, *self._more, ""])
 
     def _answers(self, pid: int) -> bool:
         """Whether this process, and no other server on that port, answers and has loaded its data."""

@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from leadlane.schemas.settings import Settings
 
 
+class FleetFlower(Flower):  # type: ignore[misc]  # it has no types
+    """Flower, which of several sentinels can ask one for its page of queues."""
+
+    @property
+    def broker_uri_with_password(self) -> str:
+        """The broker's URL; of several sentinels the first."""
+        url: str = super().broker_uri_with_password
+        return url.partition(";")[0]
+
+
 def run(
     settings: Settings,
     address: str = "127.0.0.1",
@@ -53,7 +63,7 @@ def run(
     extract_settings()
     app: Celery = make_app(settings)
     app.set_default()  # its views ask for results of "the current app", in any thread
-    flower = Flower(capp=app, options=options, **web_settings)
+    flower = FleetFlower(capp=app, options=options, **web_settings)
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)
     url = f"http://{address or '127.0.0.1'}:{flower.start_http_server()}"

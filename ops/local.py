@@ -151,11 +151,11 @@ class LocalFleet:
 
     def _await_workers(self) -> None:
         """Wait until all of ours count as alive; an earlier run, if it crashed, may have left others behind."""
-        prefix = load_settings(environ={**os.environ, **self.environ}).key_prefix
+        settings = load_settings(environ={**os.environ, **self.environ})
         ours = {child.pid for child in self.children.values() if child.command[0] == "worker"}
         deadline = time.monotonic() + START_S
-        with connect(self.redis_url, prefix) as client:
-            lanes = Lanes(client, prefix)
+        with connect(settings) as client:
+            lanes = Lanes(client, settings.key_prefix)
             while True:
                 members: list[bytes] = lanes.client.zrange(lanes.key("workers"), 0, -1)  # type: ignore[assignment]
                 if ours <= {int(member.split(b":")[1]) for member in members}:

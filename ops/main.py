@@ -227,7 +227,7 @@ def _reachable() -> Settings:
     from leadlane.workers.connection import connect
 
     settings = load_settings()
-    client = connect(settings.redis_url, settings.key_prefix)
+    client = connect(settings)
     reaching_redis(client.ping)
     client.close()
     return settings

@@ -22,7 +22,8 @@ from leadlane.ops.children import Child
 from leadlane.ops.local import LocalFleet, sandbox_account, usual_port
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.errors import Unreachable, WrongUse
-from leadlane.schemas.settings import load_settings, redis_is_given, resolve_key, without_password
+from leadlane.schemas.redis_urls import without_password
+from leadlane.schemas.settings import load_settings, redis_is_given, resolve_key
 from leadlane.workers.conduct import BUILDING_S
 
 ACCOUNT: Final = "demo"

@@ -6,7 +6,8 @@ Every key of the file is an environment variable too, and the environment wins: 
 stand in the environment alone. An empty variable is as good as none.
 
 ``redis_password`` says where the password of Redis is (``env:NAME`` or ``file:PATH``, never the password itself); it
-goes into every Redis URL that has none.
+goes into every Redis URL that has none. ``sentinel_password`` is likewise that of the sentinels, where the URLs name
+some; ``sentinel_master`` is then the name under which they watch the primary.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
-from urllib.parse import quote
 
 from environs import Env
 from marshmallow import ValidationError
@@ -25,6 +25,7 @@ from marshmallow import ValidationError
 from .addresses import is_account_name
 from .errors import SettingsError, nearest
 from .rates import Rate
+from .redis_urls import canonical, is_sentinels, with_password
 from .settings_schema import PROVIDERS, SUPPRESS_SCOPES, AccountSchema, SettingsSchema
 from .strict import Strict, first_problem, shown_key
 
@@ -46,12 +47,12 @@ __all__ = [
     "redis_is_given",
     "resolve_key",
     "resolve_reference",
-    "without_password",
 ]
 
 CONFIG_FILE: Final = "leadlane.toml"
 DEFAULT_REDIS_URL: Final = "redis://localhost:6379/0"
 HASH_KEY_REF: Final = "env:LEADLANE_HASH_KEY"
+REDIS_URLS: Final = ("redis_url", "broker_url", "result_url")
 LOST_CALL_S: Final = 60.0
 TIMEOUT_S: Final = 30.0
 
@@ -90,6 +91,8 @@ class Settings:
     redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
     broker_url: str = field(default="", repr=False)  # redis_url unless given
     result_url: str = field(default="", repr=False)  # redis_url unless given
+    sentinel_master: str = ""  # what the sentinels in these URLs, if any, call the primary
+    sentinel_password: str = field(default="", repr=False)
     key_prefix: str = "leadlane"
     accounts: Mapping[str, Account] = field(default_factory=lambda: MappingProxyType({}))
     max_attempts: int = 12
@@ -107,8 +110,13 @@ class Settings:
         object.__setattr__(self, "accounts", MappingProxyType(dict(self.accounts)))
 
     def at(self, redis_url: str) -> Settings:
-        """The same settings with everything in the Redis at ``redis_url``."""
-        return replace(self, redis_url=redis_url, broker_url="", result_url="")
+        """The same settings with everything in the Redis at ``redis_url``. Raises SettingsError if it is no URL."""
+        try:
+            given = replace(self, redis_url=canonical(redis_url), broker_url="", result_url="")
+        except ValueError as exc:
+            problem, _, remedy = str(exc).partition("; ")
+            raise SettingsError("redis_url", problem, remedy) from None
+        return _with_master(given)
 
 
 def load_settings(
@@ -129,9 +137,13 @@ def load_settings(
     if not isinstance(tables, dict):
         raise SettingsError("accounts", "is not a table", "write one table for each, [accounts.NAME]")
     given = _checked(SettingsSchema(), tree, "", origins)
-    if reference := given.pop("redis_password", ""):
-        _give_password(given, resolve_reference(reference, "redis_password", environment.variables))
-    settings = Settings(**given)
+    for key in ("redis_password", "sentinel_password"):
+        if reference := given.pop(key, ""):
+            given[key] = resolve_reference(reference, key, environment.variables)
+    if password := given.pop("redis_password", ""):
+        given.setdefault("redis_url", DEFAULT_REDIS_URL)
+        given |= {key: with_password(given[key], password) for key in REDIS_URLS if key in given}
+    settings = _with_master(Settings(**given))
     if settings.retention_s < 10 * settings.visibility_timeout_s:
         # A message may come back that late; the ticket it belongs to must still be known then.
         raise SettingsError(
@@ -145,21 +157,16 @@ def load_settings(
     )
 
 
-def _give_password(given: dict[str, Any], password: str) -> None:
-    """Put the password into every Redis URL that has none of its own. Raises SettingsError."""
-    for key in ("redis_url", "broker_url", "result_url"):
-        url = given.get(key) or (DEFAULT_REDIS_URL if key == "redis_url" else "")
-        if not url:
-            continue
-        scheme, _, rest = url.partition("://")
-        if scheme == "sentinel":
+def _with_master(settings: Settings) -> Settings:
+    """The settings, if they say which primary is meant wherever they name sentinels. Raises SettingsError."""
+    for key in REDIS_URLS:
+        if is_sentinels(getattr(settings, key)) and not settings.sentinel_master:
             raise SettingsError(
-                "redis_password", f"cannot go with the sentinels of {key}", "write it into that URL"
+                "sentinel_master",
+                f"missing, and {key} names sentinels",
+                "write the name under which they watch the primary, such as mymaster",
             )
-        place, slash, path = rest.partition("/")
-        user, _, host = place.rpartition("@")
-        if ":" not in user:
-            given[key] = f"{scheme}://{user}:{quote(password, safe='')}@{host}{slash}{path}"
+    return settings
 
 
 def redis_is_given(environ: Mapping[str, str] | None = None) -> bool:
@@ -195,14 +202,6 @@ def resolve_reference(reference: str, path: str, environ: Mapping[str, str] | No
     if not secret:
         raise SettingsError(path, f"the file {place} is empty", "put the key into it")
     return secret
-
-
-def without_password(url: str) -> str:
-    """A Redis URL as it may be shown: what stands before the ``@`` and after the ``?`` is taken out."""
-    scheme, _, rest = url.partition("://")
-    several = rest.split(";") if scheme == "sentinel" else [rest]
-    hosts = (host.rpartition("@")[2].partition("?")[0].removeprefix("sentinel://") for host in several)
-    return f"{scheme}://{';'.join(hosts)}"
 
 
 class _Environment(Env):

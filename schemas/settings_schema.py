@@ -12,6 +12,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate, va
 from .errors import did_you_mean
 from .phones import is_region
 from .rates import Rate
+from .redis_urls import canonical
 from .strict import Strict, required, shown_key
 
 if TYPE_CHECKING:
@@ -94,17 +95,17 @@ def _word(text: str, words: tuple[str, ...]) -> str:
 
 
 def _redis_url(text: str) -> str:
-    wrong = ValidationError(
-        "is not a Redis URL; write redis://HOST:PORT/DB, or begin with rediss, unix or sentinel"
-    )
     try:
-        parts = urlsplit(text.partition(";")[0] if text.startswith("sentinel:") else text)
-        parts.port  # noqa: B018 - raises if it is no number
-    except ValueError:
-        raise wrong from None
-    place = parts.path if parts.scheme == "unix" else parts.hostname
-    if parts.scheme not in {"redis", "rediss", "unix", "sentinel"} or not place:
-        raise wrong
+        return canonical(text)
+    except ValueError as exc:
+        raise ValidationError(str(exc)) from None
+
+
+def _sentinel_master(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]{1,100}", text):
+        raise ValidationError(
+            "is not a name; write the one under which the sentinels watch the primary, such as mymaster"
+        )
     return text
 
 
@@ -170,6 +171,8 @@ class SettingsSchema(Strict):
     broker_url = _Checked(_redis_url)
     result_url = _Checked(_redis_url)
     redis_password = _Checked(_reference)
+    sentinel_master = _Checked(_sentinel_master)
+    sentinel_password = _Checked(_reference)
     key_prefix = _Checked(_key_prefix)
     max_attempts = _number(1, 1000, "12", whole=True)
     max_age_s = _number(1, _YEAR_S, "86400")

@@ -12,6 +12,7 @@ from kombu import Queue
 
 from leadlane.schemas.settings import Settings
 
+from .connection import sentinel_options
 from .guards import Guards, hide_redbeat_url
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ def make_app(
 
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings for these settings of ours."""
+    behind_sentinels = (
+        {"master_name": settings.sentinel_master, "sentinel_kwargs": sentinel_options(settings)}
+        if settings.sentinel_master
+        else {}
+    )
     return {
         "broker_url": settings.broker_url,
         "result_backend": settings.result_url,
@@ -143,8 +149,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
             "health_check_interval": 25,
+            **behind_sentinels,
         },
         # Results
+        "result_backend_transport_options": behind_sentinels,
         "result_expires": settings.retention_s,
         "result_extended": False,  # True stores the raw arguments
         "result_backend_thread_safe": True,  # one pool of connections for all threads, not one each

@@ -177,7 +177,7 @@ class Lanes:
     def of(cls, settings: Settings) -> Lanes:
         """The lanes that the settings name, not asked for anything yet; raises SettingsError for a payload key."""
         vault = Vault.of(settings)
-        return cls(connect(settings.redis_url, settings.key_prefix), settings.key_prefix, vault)
+        return cls(connect(settings), settings.key_prefix, vault)
 
     def _run(self, script: str, *args: str | bytes | float) -> Any:
         return self._scripts[script](keys=[self.prefix], args=args)

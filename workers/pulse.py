@@ -16,8 +16,6 @@ from typing import Final
 
 import redis
 import structlog
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 log = structlog.get_logger(__name__)
 
@@ -91,12 +89,9 @@ class Pulse:
                 log.error("no pulse", problem=problem)
 
 
-def answers(url: str, within_s: float = 5.0) -> bool:
-    """Whether the Redis there answers; of one behind sentinels it is not known, which is told as no."""
+def answers(broker: redis.Redis) -> bool:
+    """Whether this Redis answers."""
     try:
-        with redis.Redis.from_url(
-            url, socket_timeout=within_s, socket_connect_timeout=within_s, retry=Retry(NoBackoff(), 0)
-        ) as client:
-            return bool(client.ping())
-    except (redis.RedisError, ValueError):
+        return bool(broker.ping())
+    except redis.RedisError:
         return False

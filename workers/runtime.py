@@ -20,6 +20,7 @@ from kombu.exceptions import ChannelError, OperationalError
 from leadlane.schemas.settings import Settings, resolve_key
 from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts, take_up
+from leadlane.workers.connection import reach_at_once
 from leadlane.workers.control_line import RESERVED
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
@@ -73,10 +74,8 @@ class LaneStep(bootsteps.StartStopStep):
         once_redis_answers(self.keeper.start)
         self.dispatcher.start()
         if app.heartbeat:
-            keeper, broker_url = self.keeper, app.leadlane.broker_url
-            pulse = Pulse(
-                app.heartbeat, keeps=lambda: keeper.lives, broker_answers=lambda: answers(broker_url)
-            )
+            keeper, broker = self.keeper, reach_at_once(app.leadlane, app.leadlane.broker_url)
+            pulse = Pulse(app.heartbeat, keeps=lambda: keeper.lives, broker_answers=lambda: answers(broker))
             # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
             parent.timer.call_repeatedly(ROUND_S, pulse.came_round)
             pulse.start()

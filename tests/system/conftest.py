@@ -223,7 +223,7 @@ def town(redis_server: EmbeddedRedis, tmp_path: Path) -> Iterator[Town]:
 @pytest.fixture
 def lanes(town: Town) -> Lanes:
     """What an operator does with lanes and accounts."""
-    return Lanes(connect(town.redis.url, "leadlane"), "leadlane")
+    return Lanes(connect(Settings(redis_url=town.redis.url)), "leadlane")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ from celery import Celery
 
 from leadlane.ops.embedded import EmbeddedRedis, free_port
 from leadlane.ops.sandbox.process import SandboxProcess
+from leadlane.schemas.settings import Settings
 from leadlane.workers.connection import connect
 from leadlane.workers.control_line import RESERVED
 from leadlane.workers.lanes import Lanes
@@ -59,7 +60,7 @@ def page(town: Town) -> Page:
 
 @pytest.fixture
 def lanes(town: Town) -> Iterator[Lanes]:
-    lanes = Lanes(connect(town.redis.url, "leadlane"), "leadlane")
+    lanes = Lanes(connect(Settings(redis_url=town.redis.url)), "leadlane")
     yield lanes
     lanes.hold("account", "voiso", "")
     lanes.client.close()

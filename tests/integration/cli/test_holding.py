@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from leadlane import Fleet
 from leadlane.ops.main import app
-from leadlane.schemas.settings import load_settings
+from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.accounts import publish_facts
 from leadlane.workers.connection import connect
 from leadlane.workers.lanes import Lanes
@@ -26,7 +26,7 @@ def lanes(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> La
     monkeypatch.setenv("LEADLANE_REDIS_URL", redis_url)
     for name, value in given.items():
         monkeypatch.setenv(f"{account}{name}", value)
-    lanes = Lanes(connect(redis_url, "leadlane"), "leadlane")
+    lanes = Lanes(connect(Settings(redis_url=redis_url)), "leadlane")
     publish_facts(lanes, load_settings())
     return lanes
 

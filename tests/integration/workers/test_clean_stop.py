@@ -21,7 +21,7 @@ def settings(redis_url: str) -> Settings:
 
 @pytest.fixture
 def lanes(settings: Settings) -> Lanes:
-    return Lanes(connect(settings.redis_url, settings.key_prefix), settings.key_prefix)
+    return Lanes(connect(settings), settings.key_prefix)
 
 
 def comes(lanes: Lanes, worker: str) -> None:

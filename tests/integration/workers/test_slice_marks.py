@@ -21,7 +21,7 @@ class Batch:
     """One batch of four leads for DialNexa, which a slice sends lead by lead."""
 
     def __init__(self, redis_url: str, rate: str) -> None:
-        self.lanes = Lanes(connect(redis_url, "leadlane"), "leadlane")
+        self.lanes = Lanes(connect(Settings(redis_url=redis_url)), "leadlane")
         self.client: Any = Redis.from_url(redis_url, decode_responses=True)
         account = Account(
             name="acct", provider="dialnexa", base_url="http://d", api_key="env:K", rate=(Rate.parse(rate),)

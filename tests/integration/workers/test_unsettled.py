@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from leadlane import Fleet
 from leadlane.ops.main import app
-from leadlane.schemas.settings import load_settings
+from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.connection import connect
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Entry, Lanes
@@ -28,7 +28,7 @@ class Desk:
     """Jobs at two accounts, a worker made of single steps, and the command line."""
 
     def __init__(self, redis_url: str) -> None:
-        self.lanes = Lanes(connect(redis_url, "leadlane"), "leadlane")
+        self.lanes = Lanes(connect(Settings(redis_url=redis_url)), "leadlane")
         self.client: Any = Redis.from_url(redis_url, decode_responses=True)
         self.jobs = Jobs(self.lanes)
         self.fleet = Fleet(settings=load_settings())

@@ -6,6 +6,7 @@ import pytest
 
 from leadlane.schemas.errors import SettingsError
 from leadlane.schemas.rates import Rate
+from leadlane.schemas.redis_urls import sentinels, without_password
 from leadlane.schemas.settings import (
     Account,
     Settings,
@@ -13,7 +14,6 @@ from leadlane.schemas.settings import (
     redis_is_given,
     resolve_key,
     resolve_reference,
-    without_password,
 )
 
 ACCOUNT = """
@@ -122,6 +122,13 @@ def test_a_file_that_is_asked_for_must_exist(tmp_path: Path) -> None:
         ('redis_url = "http://x"', "redis_url", "is not a Redis URL; "),
         ('redis_url = "redis://:secret@x:port/0"', "redis_url", "is not a Redis URL; "),
         ('redis_url = "unix://"', "redis_url", "is not a Redis URL; "),
+        ('redis_url = "sentinel://a;redis://b"', "redis_url", "is not a list of sentinels; "),
+        ('redis_url = "sentinel://a/1;b/2"', "redis_url", "is not a list of sentinels; "),
+        ('redis_url = "sentinel://:secret@a;:other@b"', "redis_url", "is not a list of sentinels; "),
+        ('redis_url = "sentinel://a;b"', "sentinel_master", "missing, and redis_url names sentinels; "),
+        ('result_url = "sentinel://a;b"', "sentinel_master", "missing, and result_url names sentinels; "),
+        ('sentinel_master = "my master"', "sentinel_master", "is not a name; "),
+        ('sentinel_password = "secret"', "sentinel_password", "is not a reference "),
         ("redis_url = 5", "redis_url", "is not text; "),
         ('key_prefix = "a:{b}"', "key_prefix", "is not a prefix of keys; "),
         ("max_attempts = 0", "max_attempts", "is not a whole number from 1 to 1000; "),
@@ -381,12 +388,14 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         ("rediss://me@cache", "rediss://me:a%2Fb%40c@cache"),
         ("unix:///run/redis.sock?db=1", "unix://:a%2Fb%40c@/run/redis.sock?db=1"),
         ("redis://:own@cache/0", "redis://:own@cache/0"),
+        ("sentinel://a;b:1/2", "sentinel://:a%2Fb%40c@a:26379/2;sentinel://:a%2Fb%40c@b:1/2"),
     ],
 )
 def test_the_password_of_redis_comes_from_where_it_is_kept(url: str, with_password: str) -> None:
     Path("password").write_text("a/b@c\n")
     settings = load(
-        'redis_password = "file:password"\nbroker_url = "redis://broker"', {"LEADLANE_REDIS_URL": url}
+        'redis_password = "file:password"\nbroker_url = "redis://broker"\nsentinel_master = "m"',
+        {"LEADLANE_REDIS_URL": url},
     )
     assert settings.redis_url == settings.result_url == with_password
     assert settings.broker_url == "redis://:a%2Fb%40c@broker"
@@ -405,11 +414,6 @@ def test_the_password_goes_to_the_redis_that_nobody_named_too() -> None:
         ('redis_password = "hunter2"', {}, "is not a reference"),
         ('redis_password = "file:nowhere"', {}, "cannot be read"),
         ('redis_password = "env:PASSWORD"', {}, "PASSWORD is not set"),
-        (
-            'redis_password = "env:P"\nredis_url = "sentinel://a:26379;sentinel://b:26379"',
-            {"P": "hunter2"},
-            "cannot go with the sentinels of redis_url",
-        ),
     ],
 )
 def test_a_password_that_cannot_be_had_is_said_and_not_shown(
@@ -427,3 +431,34 @@ def test_whether_a_redis_is_named_is_known() -> None:
     assert redis_is_given({"LEADLANE_REDIS_URL": "redis://x"})
     load('redis_url = "redis://localhost:6379/0"')
     assert redis_is_given({})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sentinel://a;b:7/0", "sentinel://a:26379;sentinel://b:7", "sentinel://a:26379/0;sentinel://b:7/0"],
+)
+def test_sentinels_may_be_written_as_celery_writes_them_and_shorter(url: str) -> None:
+    settings = load(f'redis_url = "{url}"\nsentinel_master = "mymaster"')
+    assert settings.redis_url == settings.broker_url == "sentinel://a:26379/0;sentinel://b:7/0"
+
+
+def test_the_password_of_sentinels_is_another_and_not_shown() -> None:
+    settings = load(
+        'redis_url = "sentinel://u:own@a;b"\nsentinel_master = "m"\nsentinel_password = "env:P"',
+        {"P": "hunter2"},
+    )
+    assert settings.sentinel_password == "hunter2"
+    assert sentinels(settings.redis_url) == ([("a", 26379), ("b", 26379)], "u", "own", 0)
+    assert "hunter2" not in repr(settings)
+    assert without_password(settings.redis_url) == "sentinel://a:26379/0;b:26379/0"
+
+
+def test_a_producer_may_name_sentinels_where_their_primary_is_known() -> None:
+    assert (
+        Settings(sentinel_master="m").at("sentinel://a;b").result_url
+        == "sentinel://a:26379/0;sentinel://b:26379/0"
+    )
+    with pytest.raises(SettingsError, match="sentinel_master: missing, and redis_url names sentinels"):
+        Settings().at("sentinel://a;b")
+    with pytest.raises(SettingsError, match="redis_url: is not a Redis URL"):
+        Settings().at("localhost")

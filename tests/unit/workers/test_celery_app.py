@@ -19,6 +19,12 @@ SETTINGS = Settings(
     retention_s=4242,
 )
 
+WATCHED = Settings(
+    redis_url="sentinel://:s3cret@h1:1/0;sentinel://:s3cret@h2:1/0",
+    sentinel_master="mymaster",
+    sentinel_password="s3cret",
+)
+
 
 @pytest.fixture
 def app() -> Celery:
@@ -40,9 +46,12 @@ def test_every_setting_is_one_that_celery_or_redbeat_knows(app: Celery) -> None:
 
 
 def test_every_transport_option_is_one_that_kombu_knows() -> None:
-    from kombu.transport.redis import Channel
+    from kombu.transport.redis import Channel, SentinelChannel
 
     assert set(configuration(SETTINGS)["broker_transport_options"]) <= set(Channel.from_transport_options)
+    watched = configuration(WATCHED)["broker_transport_options"]
+    assert set(watched) <= set(SentinelChannel.from_transport_options)
+    assert watched["master_name"] == "mymaster"
 
 
 def test_our_settings_reach_celery(app: Celery) -> None:
@@ -127,9 +136,13 @@ def test_results_are_written_by_our_backend(url: str, backend: type) -> None:
     assert type(make_app(Settings(result_url=url)).backend) is backend
 
 
-def test_results_behind_sentinel_too() -> None:
-    app = make_app(Settings(result_url="sentinel://h1:26379;sentinel://h2:26379"))
-    assert type(app.backend) is SentinelResults
+def test_results_behind_sentinels_too() -> None:
+    backend = make_app(WATCHED).backend
+    assert type(backend) is SentinelResults
+    pool = backend.client.connection_pool
+    assert pool.service_name == "mymaster"
+    assert pool.connection_kwargs["password"] == "s3cret"
+    assert pool.sentinel_manager.sentinel_kwargs["password"] == "s3cret"
 
 
 def test_a_task_class_of_the_caller_is_the_base_of_all_tasks() -> None:
@@ -145,8 +158,15 @@ def test_an_app_of_ours_does_not_take_the_place_of_a_services_own() -> None:
     assert get_current_app() is own
 
 
-@pytest.mark.parametrize("shown", ["conf", "report"])
-def test_passwords_are_not_shown(app: Celery, shown: str) -> None:
-    text = str(app.conf.table(with_defaults=True)) if shown == "conf" else app.bugreport()
+@pytest.mark.parametrize("settings", [SETTINGS, WATCHED])
+@pytest.mark.parametrize("shown", ["conf", "report", "broker"])
+def test_passwords_are_not_shown(settings: Settings, shown: str) -> None:
+    app = make_app(settings)
+    with app.connection() as broker:
+        text = {
+            "conf": str(app.conf.table(with_defaults=True)),
+            "report": app.bugreport(),
+            "broker": broker.as_uri(),
+        }[shown]
     assert "s3cret" not in text
-    assert "broker_url" in text
+    assert shown == "broker" or "broker_url" in text
