@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,25 +65,44 @@ class Fleet:
         job.progress()
         return job
 
-    def suppress(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
+    def suppress(
+        self,
+        numbers: Iterable[object],
+        *,
+        account: str = "",
+        campaign: str = "",
+        idempotency_key: str | None = None,
+    ) -> Command:
         """Have nobody call these numbers any more: in a campaign (``ACCOUNT/ID``), at an account, or everywhere.
 
         From the moment of the call nothing leaves for that scope until it is so. ``wait`` tells ``numbers``,
-        ``new`` ones, ``campaigns_told`` and ``campaigns_not_told``, whose dialer has no way.
+        ``new`` ones, ``campaigns_told`` and ``campaigns_not_told``, whose dialer has no way. ``idempotency_key``:
+        the same key and numbers are one command.
 
-        Raises WrongUse at a number that is none, UnknownAccount, BadCampaign, Unreachable; then nothing is stored.
+        Raises WrongUse at a number that is none, or if the key was given for other numbers; UnknownAccount,
+        BadCampaign, Unreachable; then nothing is stored.
         """
         from leadlane.workers.optouts import suppress
 
         reach = self._reach(account, campaign)
-        return self._opt_out(suppress(reach.scope, reach.digits(numbers)))
+        return self._opt_out("suppress", suppress, reach.scope, reach.digits(numbers), idempotency_key)
 
-    def unsuppress(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
-        """Take back opt-outs of exactly this scope. ``wait`` tells how many were ``removed``; errors as above."""
+    def unsuppress(
+        self,
+        numbers: Iterable[object],
+        *,
+        account: str = "",
+        campaign: str = "",
+        idempotency_key: str | None = None,
+    ) -> Command:
+        """Take back opt-outs of exactly this scope. ``wait`` tells how many were ``removed``.
+
+        Under a key that was given before nothing is taken back again. Errors as above.
+        """
         from leadlane.workers.optouts import unsuppress
 
         reach = self._reach(account, campaign)
-        return self._opt_out(unsuppress(reach.scope, reach.digits(numbers)))
+        return self._opt_out("unsuppress", unsuppress, reach.scope, reach.digits(numbers), idempotency_key)
 
     def suppressed(self, numbers: Iterable[object], *, account: str = "", campaign: str = "") -> Command:
         """Ask which of these numbers nobody may call there, by an opt-out of that scope or of a wider one.
@@ -94,15 +113,21 @@ class Fleet:
         from leadlane.workers.optouts import lookup
 
         reach = self._reach(account, campaign)
-        return self._opt_out(lookup(reach.scope, reach.digits(numbers)))
+        ticket = lookup(reach.scope, reach.digits(numbers))
+        return Command(self._producer.jobs, self._producer.enter(ticket))
 
     def _reach(self, account: str, campaign: str) -> Reach:
         from leadlane.opt_outs import Reach
 
         return Reach(self._producer, account, campaign)
 
-    def _opt_out(self, ticket: Ticket) -> Command:
-        return Command(self._producer.jobs, self._producer.enter(ticket))
+    def _opt_out(
+        self, operation: str, ticket: Callable[..., Ticket], scope: str, digits: list[str], key: str | None
+    ) -> Command:
+        producer = self._producer
+        said = producer.said(f"optout/{scope}", operation, key, {"numbers": sorted(set(digits))})
+        entered = producer.enter(ticket(scope, digits, id=producer.id_of(said)), said)
+        return Command(producer.jobs, entered)
 
     def close(self) -> None:
         """Give back the connections."""
@@ -201,40 +226,43 @@ class Campaign:
         rows = (number if isinstance(number, Mapping) else {"phone_number": number} for number in numbers)
         return self._send("remove", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
 
-    def start(self, *, after: Job | None = None) -> Command:
+    def start(self, *, after: Job | None = None, idempotency_key: str | None = None) -> Command:
         """Want the campaign started. With ``after`` only once that job has ended, if nothing newer is wanted then.
 
         The newest of start, pause and stop is what is wanted; older ones that have not left end as
-        ``superseded``. Raises UnsupportedOperation, UnknownJob, Unreachable.
+        ``superseded``. The same ``idempotency_key`` is the same command, as it is by then: given again after a
+        newer word it brings nothing back. Raises UnsupportedOperation, UnknownJob, Unreachable; WrongUse if the key
+        was given with another ``after``.
         """
         if after is not None:
             after.progress()
-        return self._command("start", after="" if after is None else after.id)
+        return self._command("start", idempotency_key, after="" if after is None else after.id)
 
-    def pause(self) -> Command:
+    def pause(self, *, idempotency_key: str | None = None) -> Command:
         """Want the campaign paused. As for start."""
-        return self._command("pause")
+        return self._command("pause", idempotency_key)
 
-    def stop(self) -> Command:
+    def stop(self, *, idempotency_key: str | None = None) -> Command:
         """Want the campaign stopped. No older start, however late it comes, undoes it. As for start."""
-        return self._command("stop")
+        return self._command("stop", idempotency_key)
 
-    def add_agents(self, user_ids: Iterable[int | str]) -> Command:
+    def add_agents(self, user_ids: Iterable[int | str], *, idempotency_key: str | None = None) -> Command:
         """Want these agents on the campaign; who is there already stays.
 
         Words about agents that wait together leave as one: the last word about an agent wins, and only the
-        difference to who is there is sent. Raises UnsupportedOperation; WrongUse, naming the id that the dialer
-        cannot have; Unreachable.
+        difference to who is there is sent. The same ``idempotency_key`` and agents are one command. Raises
+        UnsupportedOperation; WrongUse, naming the id that the dialer cannot have, or if the key was given for
+        other agents; Unreachable.
         """
-        return self._agents_command("add_agents", user_ids)
+        return self._agents_command("add_agents", user_ids, idempotency_key)
 
-    def remove_agents(self, user_ids: Iterable[int | str]) -> Command:
+    def remove_agents(self, user_ids: Iterable[int | str], *, idempotency_key: str | None = None) -> Command:
         """Want these agents off the campaign. As for add_agents."""
-        return self._agents_command("remove_agents", user_ids)
+        return self._agents_command("remove_agents", user_ids, idempotency_key)
 
-    def sync_agents(self, user_ids: Iterable[int | str]) -> Command:
+    def sync_agents(self, user_ids: Iterable[int | str], *, idempotency_key: str | None = None) -> Command:
         """Want exactly these agents on the campaign, nobody else. As for add_agents."""
-        return self._agents_command("sync_agents", user_ids)
+        return self._agents_command("sync_agents", user_ids, idempotency_key)
 
     def status(self, *, timeout: float = 30.0) -> dict[str, str]:
         """What the dialer says of the campaign now: ``campaign``, ``name``, ``status``, ``phase``.
@@ -254,20 +282,21 @@ class Campaign:
     def _ask(self, what: str, timeout: float) -> Any:
         return self._producer.ask(self._facts, what, {"campaign": self.address}, timeout=timeout)
 
-    def _agents_command(self, operation: str, user_ids: Iterable[int | str]) -> Command:
+    def _agents_command(self, operation: str, user_ids: Iterable[int | str], key: str | None) -> Command:
         from leadlane.workers.commands import asked_of_agents
 
         self._facts.check(operation)
         ids = load_agents_command({"campaign": self.address, "user_ids": list(user_ids)}).user_ids or []
-        return self._command(operation, asked_of_agents(self._facts, operation, ids))
+        return self._command(operation, key, asked_of_agents(self._facts, operation, ids))
 
-    def _command(self, operation: str, asked: Mapping[str, object] | None = None, after: str = "") -> Command:
+    def _command(
+        self, operation: str, key: str | None, asked: Mapping[str, object] | None = None, after: str = ""
+    ) -> Command:
         self._facts.check(operation)
         campaign = CampaignAddress.parse(self.address).campaign
-        jobs = self._producer.jobs
-        return Command(
-            jobs, self._producer.command(self._facts, operation, campaign, asked or {}, after=after)
-        )
+        producer = self._producer
+        command = producer.command(self._facts, operation, campaign, asked or {}, after=after, key=key)
+        return Command(producer.jobs, command)
 
     def _send(
         self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None

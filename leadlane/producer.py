@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -14,6 +13,7 @@ import redis
 from celery import Celery
 
 from leadlane.asking import ask
+from leadlane.keys import Said, checked, hidden
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.commands import LeadCommand
 from leadlane.schemas.errors import ImportInterrupted, LeadlaneError, UnknownAccount, WrongUse
@@ -23,17 +23,12 @@ from leadlane.workers.accounts import Facts, publish_facts, read_facts
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.intake import Draft, Intake
 from leadlane.workers.jobs import Jobs
-from leadlane.workers.lanes import Lanes, Ticket
+from leadlane.workers.lanes import Lanes, TakenOverError, Ticket
 from leadlane.workers.providers.contract import STATE_WORDS
 from leadlane.workers.runtime import publisher
 
 RENEW_S = 20.0
 """How often an open job says that its producer is there."""
-
-
-def _hidden(facts: Facts, campaign: str, operation: str, key: str) -> str:
-    """The idempotency key as it is stored."""
-    return hashlib.sha256(f"{facts.name}/{campaign}/{operation}/{key}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ class Producer:
         self.jobs = Jobs(self.lanes)
         self._app: Celery = make_app(settings)
         self._publish = publisher(self._app)
-        self._given_up: set[str] = set()  # open jobs whose rows broke off here
+        self._given_up: dict[str, str] = {}  # open jobs whose rows broke off here, and who filled them
 
     def facts(self, account: str) -> Facts:
         """What workers have published of the account; where none has, this process's own settings say it."""
@@ -71,7 +66,7 @@ class Producer:
         """What has become of an idempotency key so far. Raises Unreachable."""
 
         def look() -> Standing:
-            job = self.jobs.known(_hidden(facts, campaign, operation, key))
+            job = self.jobs.known(hidden(f"{facts.name}/{campaign}", operation, key))
             fields = self.jobs.fields(job) if job else {}
             if not job or not fields:
                 return Standing("", "new")
@@ -92,10 +87,10 @@ class Producer:
         Raises ImportInterrupted if ``rows`` raises, WrongUse if the key is another producer's or was used for
         other rows, Unreachable.
         """
-        intake = Intake(facts, operation)
+        intake, me = Intake(facts, operation), uuid4().hex[:16]
         campaign = command.campaign.campaign
         self._check_keys()
-        job, stored = reaching_redis(lambda: self._open(facts, campaign, operation, key))
+        job, stored = reaching_redis(lambda: self._open(facts, campaign, operation, key, me))
         if stored is None:
             return job
         expires_in_ms = None if command.expires_in is None else int(command.expires_in * 1000)
@@ -110,22 +105,19 @@ class Producer:
                 expires_in_ms=expires_in_ms,
             )
             if stored.get(draft.start, ticket.id) != ticket.id:
-                raise WrongUse(
-                    f"idempotency_key: rows from {draft.start} on differ from those stored under this key before "
-                    f"(job {job}); use another key for other rows"
-                )
+                raise _other_rows(job, draft.start)
             if opt_out := intake.opt_out(draft, ticket):
                 self.enter(opt_out)
-            reaching_redis(lambda: self._submit(ticket))
+            reaching_redis(lambda: self._submit(replace(ticket, by=me)))
 
-        with self._renewed(job):
+        with self._renewed(job, me):
             try:
                 rows_of = reaching_redis(lambda: self.jobs.rows_of(list(stored.values())))
                 for draft in intake.drafts(
                     rows, {start: rows_of[ticket] for start, ticket in stored.items()}
                 ):
                     submit(draft)
-                reaching_redis(lambda: self._close(job, intake))
+                reaching_redis(lambda: self._close(job, me, intake, stored))
             except LeadlaneError as exc:
                 exc.add_note(f"job {job}: {intake.rows} rows were taken; what was stored is kept")
                 raise
@@ -141,23 +133,47 @@ class Producer:
         asked: Mapping[str, Any],
         *,
         after: str = "",
+        key: str | None = None,
     ) -> str:
         """Put a command into its lane: its id. ``after`` is the job whose end it waits for."""
+        content = {"user_ids": sorted(asked.get("agents", ())), "after": after}
+        said = self.said(f"{facts.name}/{campaign}", operation, key, content)
         ticket = commands.ticket(
             facts,
             operation,
             campaign,
             asked,
-            id=uuid4().hex[:16],
+            id=self.id_of(said),
             seq=0 if operation in STATE_WORDS else None,
             after=after,
         )
-        return self.enter(ticket)
+        return self.enter(ticket, said)
 
-    def enter(self, ticket: Ticket) -> str:
-        """Put a ticket that is all of its job into its lane: its id."""
+    @staticmethod
+    def said(where: str, operation: str, key: str | None, content: Mapping[str, object]) -> Said | None:
+        """What is said under an idempotency key, if there is one. Raises WrongUse."""
+        return None if key is None else Said.of(where, operation, checked(key), content)
+
+    def id_of(self, said: Said | None) -> str:
+        """The id of a command: its key's, or a new one."""
+        return uuid4().hex[:16] if said is None else reaching_redis(lambda: self.jobs.keyed(said.key))
+
+    def enter(self, ticket: Ticket, said: Said | None = None) -> str:
+        """Put a ticket that is all of its job into its lane: its id. One whose key was given before is there already.
+
+        Raises WrongUse if something else was said under the key.
+        """
         self._check_keys()
-        if call := reaching_redis(lambda: self.jobs.enter(ticket)):
+        if said is None:
+            call = reaching_redis(lambda: self.jobs.enter(ticket))
+        else:
+            call = None
+            # Only looked at where it is there: what is stored anew, or sealed again, would live longer than it.
+            if not reaching_redis(lambda: self.jobs.ticket(ticket.id)):
+                keyed = replace(ticket, said=said.digests)
+                call = reaching_redis(lambda: self.jobs.enter(keyed, key=said.key))
+            said.check(reaching_redis(lambda: self.jobs.ticket(ticket.id)).get("said", ""), ticket.id)
+        if call:
             self._publish(call)
         return ticket.id
 
@@ -171,44 +187,48 @@ class Producer:
         return ask(self._app, self.lanes, what, facts.name, kwargs, timeout=timeout)
 
     def _open(
-        self, facts: Facts, campaign: str, operation: str, key: str | None
+        self, facts: Facts, campaign: str, operation: str, key: str | None, me: str
     ) -> tuple[str, dict[int, str] | None]:
         """A job and what it holds already, by first row; None if it is complete."""
-        lane = facts.lane(campaign)
-        if key is None:
-            return self.jobs.open(facts.name, campaign, lane, operation), {}
-        hidden = _hidden(facts, campaign, operation, key)
-        job = self.jobs.keyed(hidden)
-        fields = self.jobs.fields(job)
-        if "sealed" in fields:
+        stored = "" if key is None else hidden(f"{facts.name}/{campaign}", operation, checked(key))
+        job = self.jobs.keyed(stored) if stored else uuid4().hex[:16]
+        answer = self.jobs.claim(job, me, before=self._given_up.get(job, ""))
+        if answer == "sealed":
             return job, None
-        if fields and job not in self._given_up and self.jobs.has_producer(fields):
+        if answer == "busy":
             raise WrongUse(
                 f"idempotency_key: another producer is at work with this key (job {job}), or was a minute ago; "
                 "wait for it"
             )
-        self.jobs.open(facts.name, campaign, lane, operation, job=job, key=hidden)
+        self.jobs.open(facts.name, campaign, facts.lane(campaign), operation, job=job, key=stored)
         return job, {int(ticket.rsplit("-", 2)[1]): ticket for ticket in self.jobs.batches(job)}
 
     def _submit(self, ticket: Ticket) -> None:
-        _, call = self.lanes.submit(ticket)
+        try:
+            _, call = self.lanes.submit(ticket)
+        except TakenOverError:
+            raise _taken_over(ticket.job) from None
         if call:
             self._publish(call)
 
-    def _close(self, job: str, intake: Intake) -> None:
+    def _close(self, job: str, me: str, intake: Intake, stored: Iterable[int]) -> None:
+        if beyond := [start for start in stored if start >= intake.rows]:
+            raise _other_rows(job, min(beyond))
+        if self.lanes.claim(job, me, "renew") != "ours":
+            raise _taken_over(job)
         self.jobs.note_uncarried(job, intake.uncarried)
         self.lanes.seal(job)
 
     @contextmanager
-    def _renewed(self, job: str) -> Iterator[None]:
+    def _renewed(self, job: str, me: str) -> Iterator[None]:
         """While rows are read, say now and then that the job's producer is there; if they break off, that it is not."""
         done = threading.Event()
-        self._given_up.discard(job)
+        self._given_up.pop(job, None)
 
         def renew() -> None:
             while not done.wait(RENEW_S):
                 try:
-                    self.jobs.renew(job)
+                    self.lanes.claim(job, me, "renew")
                 except Exception:  # noqa: BLE001, S112  the next batch says what is wrong with Redis
                     continue
 
@@ -217,11 +237,25 @@ class Producer:
             yield
         except BaseException:
             done.set()
-            self._given_up.add(job)
+            self._given_up[job] = me
             try:
-                self.jobs.give_up(job)
+                self.lanes.claim(job, me, "leave")
             except redis.RedisError:
                 pass  # others have to wait until it has not been heard of for a while
             raise
         finally:
             done.set()
+
+
+def _other_rows(job: str, start: int) -> WrongUse:
+    return WrongUse(
+        f"idempotency_key: rows from {start} on differ from those stored under this key before (job {job}); "
+        "use another key for other rows"
+    )
+
+
+def _taken_over(job: str) -> WrongUse:
+    return WrongUse(
+        f"idempotency_key: another producer has taken job {job} over, since nothing was heard of this one for a "
+        "minute; wait for it"
+    )

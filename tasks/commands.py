@@ -22,8 +22,11 @@ def bring(
     A by-name task enters the lane when it is first received; a called one brings ``batch``, its ticket.
     """
     ticket, engine = self.ticket_of(command.batch), self.engine
-    if command.batch is None and not engine.patiently(lambda: engine.jobs.ticket(ticket)):
-        engine.patiently(lambda: enter(self, operation, command, asked))
+    if command.batch is None:
+        if stored := engine.patiently(lambda: engine.jobs.ticket(ticket)):
+            self.same_as(stored)
+        else:
+            engine.patiently(lambda: enter(self, operation, command, asked))
     return self.take_turn(ticket, account=command.campaign.account, operation=operation)
 
 
@@ -45,6 +48,7 @@ def enter(self: LaneTask, operation: str, command: CampaignCommand, asked: Asked
         signature=signature,
         links=links,
         expires_in_ms=expires_in_ms,
+        said=self.said(),
     )
     engine.jobs.open(facts.name, campaign, ticket.lane, operation, job=ticket.job)
     engine.lanes.submit(ticket, may_call=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import structlog
 from celery import Signature, states
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.utils.json import dumps, loads
@@ -17,6 +19,8 @@ from leadlane.workers.engine import Engine, ShuttingDownError
 from leadlane.workers.redaction import SafeTask
 from leadlane.workers.runtime import WorkerApp
 from leadlane.workers.vault import KeyMissingError
+
+log = structlog.get_logger(__name__)
 
 
 class LaneTask(SafeTask):
@@ -43,6 +47,25 @@ class LaneTask(SafeTask):
         if ticket != own and self.engine.patiently(lambda: self.engine.jobs.is_under_way(ticket)):
             raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
         return ticket
+
+    def said(self) -> str:
+        """What its message asks for, as a digest; '' if that is nothing that can be told."""
+        try:
+            return hashlib.blake2b(
+                dumps(self.request.kwargs, sort_keys=True).encode(), digest_size=8
+            ).hexdigest()
+        except (TypeError, ValueError, RecursionError):
+            return ""
+
+    def same_as(self, stored: Mapping[str, str]) -> None:
+        """Raises Reject if the ticket that is stored under its id was made by a task that asked for something else.
+
+        Nothing is written: the id is that one's, and so is the result.
+        """
+        before, now = stored.get("said"), self.said()
+        if before and now and before != now:
+            log.error("task refused, its id was used before for something else", task=self.name)
+            raise Reject("its id was used before for something else", requeue=False)
 
     def take_turn(self, ticket: str, *, account: str, operation: str) -> Mapping[str, object]:
         """The result of the ticket, if its turn is granted and ends it, or if it has one already.

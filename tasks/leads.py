@@ -21,7 +21,9 @@ def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[s
     command = load_lead_command(kwargs)
     ticket = self.ticket_of(command.batch)
     if command.leads is not None:
-        if not self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
+        if stored := self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
+            self.same_as(stored)
+        else:
             self.engine.patiently(lambda: store(self, operation, command))
         # Also when it comes again: the worker may have died between the two.
         self.engine.patiently(lambda: self.engine.lanes.seal(command.job or ticket))
@@ -61,6 +63,7 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
             links=links if last else "",
             piece_of="" if last else own,
             cut_into=len(drafts) - 1 if last else 0,
+            said=self.said() if last else "",
         )
         if opt_out := intake.opt_out(draft, ticket):
             engine.jobs.enter(opt_out, may_call=False)

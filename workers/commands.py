@@ -36,6 +36,7 @@ def ticket(
     signature: str = "",
     links: str = "",
     expires_in_ms: int | None = None,
+    said: str = "",
 ) -> Ticket:
     """A command as it enters its lane; its job has its id."""
     kind = "state" if operation in STATE_WORDS else "agents"
@@ -58,6 +59,7 @@ def ticket(
         expires_in_ms=expires_in_ms,
         seq=seq,
         after=after,
+        said=said,
     )
 
 

@@ -189,6 +189,7 @@ class Intake:
         links: str = "",
         piece_of: str = "",
         cut_into: int = 0,
+        said: str = "",
     ) -> Ticket:
         """The draft as a ticket; its id is job, place and a digest of its content unless one is given."""
         batch = payloads.Batch.of(draft.start, self.operation_name, draft.numbers, draft.wires, links)
@@ -215,4 +216,5 @@ class Intake:
             linked=bool(links),
             piece_of=piece_of,
             cut_into=cut_into,
+            said=said,
         )

@@ -82,12 +82,12 @@ class Jobs:
             pipe.execute()
         return job
 
-    def enter(self, ticket: Ticket, *, may_call: bool = True) -> Call | None:
+    def enter(self, ticket: Ticket, *, key: str = "", may_call: bool = True) -> Call | None:
         """Put a ticket that is all of its job into its lane; the call to publish if its turn is now.
 
-        May be repeated.
+        May be repeated. ``key`` is the hidden idempotency key.
         """
-        self.open(ticket.account, ticket.campaign, ticket.lane, ticket.operation, job=ticket.job)
+        self.open(ticket.account, ticket.campaign, ticket.lane, ticket.operation, job=ticket.job, key=key)
         _, call = self.lanes.submit(ticket, may_call=may_call)
         self.lanes.seal(ticket.job)
         return call
@@ -108,13 +108,12 @@ class Jobs:
         """Whether somebody is filling this open job: it was heard of within the last minute."""
         return self.now_ms() - int(float(fields.get("seen", 0))) < PRODUCER_GONE_MS
 
-    def renew(self, job: str) -> None:
-        """Say that the producer of an open job is there."""
-        self.client.hset(self.lanes.key("job", job), "seen", str(self.now_ms()))
+    def claim(self, job: str, producer: str, *, before: str = "") -> str:
+        """Be the one producer that fills an open job: ``ours``, ``sealed`` or ``busy`` (another is at work).
 
-    def give_up(self, job: str) -> None:
-        """Say that the producer of an open job has gone: another one may go on with it at once."""
-        self.client.hset(self.lanes.key("job", job), "seen", "0")
+        ``before`` is one that is known to have gone.
+        """
+        return self.lanes.claim(job, producer, "claim", gone_ms=PRODUCER_GONE_MS, before=before)
 
     def fields(self, job: str) -> dict[str, str]:
         """The job as stored; empty if there is none."""

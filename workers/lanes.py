@@ -25,8 +25,8 @@ ROW_FIELDS = (
     "search", "created", "calls", "options", "links", "cut", "seq",
 )  # fmt: skip
 SCRIPTS = (
-    "admit", "alive", "boot", "cancel", "dead", "dispatch", "enter", "expire", "hold", "leave", "note", "recall",
-    "renew", "resolve", "seal", "slice", "submit",
+    "admit", "alive", "boot", "cancel", "claim", "dead", "dispatch", "enter", "expire", "hold", "leave", "note",
+    "recall", "renew", "resolve", "seal", "slice", "submit",
 )  # fmt: skip
 TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
@@ -47,7 +47,8 @@ class Ticket:
     given one; ``after`` the job whose end it waits for. A task of more leads than a batch may hold is cut: its
     ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``. One with ``front``
     goes before all that waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the
-    ticket is over.
+    ticket is over. ``said`` has digests of what it says under an idempotency key; ``by`` names the producer that
+    fills its job, where only one may.
     """
 
     id: str
@@ -74,6 +75,8 @@ class Ticket:
     unturned: str = ""
     seq: int | None = None
     after: str = ""
+    said: str = ""
+    by: str = ""
 
     @property
     def kind(self) -> Literal["import", "other"]:
@@ -164,6 +167,10 @@ class Left:
     complete: bool
 
 
+class TakenOverError(Exception):
+    """Another producer fills the job now: this one was silent for too long. Nothing was stored."""
+
+
 class Lanes:
     """The lanes of one Redis. Thread-safe; holds no state but the scripts and the keys of payloads."""
 
@@ -187,7 +194,10 @@ class Lanes:
         return ":".join((self.prefix, *parts))
 
     def submit(self, ticket: Ticket, *, may_call: bool = True) -> tuple[bool, Call | None]:
-        """Store the ticket and put it in its lane: whether it is new, and the call to publish if its turn is now."""
+        """Store the ticket and put it in its lane: whether it is new, and the call to publish if its turn is now.
+
+        Raises TakenOverError.
+        """
         fields: dict[str, str | int] = {
             "acct": ticket.account,
             "op": ticket.operation,
@@ -206,6 +216,8 @@ class Lanes:
             "after": ticket.after,
             "front": int(ticket.front),
             "unturned": ticket.unturned,
+            "said": ticket.said,
+            "by": ticket.by,
         }
         fields |= {name: value for name, value in more.items() if value}
         if ticket.seq is not None:
@@ -218,7 +230,22 @@ class Lanes:
             ticket.codes, json.dumps(ticket.why) if ticket.why else "", int(may_call), json.dumps(ticket.address),
             *[part for pair in fields.items() for part in pair],
         )  # fmt: skip
+        if status == b"taken":
+            raise TakenOverError
         return status == b"new", _call(call)
+
+    def claim(
+        self,
+        job: str,
+        producer: str,
+        act: Literal["claim", "renew", "leave"],
+        *,
+        gone_ms: int = 0,
+        before: str = "",
+    ) -> str:
+        """Be the one producer that fills a job, still or no more: what ``claim.lua`` answers."""
+        answer: bytes = self._run("claim", job, producer, act, gone_ms, before)
+        return answer.decode()
 
     def expect_pieces(self, ticket: str, n: int) -> None:
         """Say, before the first of them is submitted, how many pieces a ticket has beside itself."""

@@ -62,9 +62,9 @@ def suppress(scope: str, numbers: Iterable[str], *, source: str = "", id: str = 
     return _command("suppress", scope, numbers, source=source, id=id, unturned=scope)
 
 
-def unsuppress(scope: str, numbers: Iterable[str]) -> Ticket:
+def unsuppress(scope: str, numbers: Iterable[str], *, id: str = "") -> Ticket:  # noqa: A002  its word
     """The ticket by which numbers may be called again, as far as this scope is concerned."""
-    return _command("unsuppress", scope, numbers)
+    return _command("unsuppress", scope, numbers, id=id)
 
 
 def lookup(scope: str, numbers: Iterable[str]) -> Ticket:

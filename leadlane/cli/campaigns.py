@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from . import output
-from .commanding import Json, Timeout, Wait, carry_out, fleet
+from .commanding import Json, Key, Timeout, Wait, carry_out, fleet
 
 Campaign = Annotated[
     str, typer.Argument(metavar="ACCOUNT/CAMPAIGN", help="The campaign, such as voiso-emea/3.")
@@ -20,7 +20,13 @@ campaigns = typer.Typer(no_args_is_help=True, help="Campaigns as their dialers s
 
 
 @campaigns.command("start", epilog="Example: leadlane campaign start voiso-emea/3 --after 4be0643f1d98573b")
-def start(campaign: Campaign, after: After = None, wait: Wait = True, json: Json = False) -> None:
+def start(
+    campaign: Campaign,
+    after: After = None,
+    idempotency_key: Key = None,
+    wait: Wait = True,
+    json: Json = False,
+) -> None:
     """Start a campaign.
 
     The newest of start, pause and stop is what is wanted: older ones that have not left end as superseded.
@@ -29,22 +35,27 @@ def start(campaign: Campaign, after: After = None, wait: Wait = True, json: Json
     1 it is not, because the dialer refused or a newer command came; 2 wrong use; 3 could not reach what it needs.
     """
     job = None if after is None else fleet().job(after)
-    carry_out(campaign, lambda target: target.start(after=job), wait=wait, json=json)
+    carry_out(
+        campaign,
+        lambda target: target.start(after=job, idempotency_key=idempotency_key),
+        wait=wait,
+        json=json,
+    )
 
 
 @campaigns.command("pause", epilog="Example: leadlane campaign pause voiso-emea/3")
-def pause(campaign: Campaign, wait: Wait = True, json: Json = False) -> None:
+def pause(campaign: Campaign, idempotency_key: Key = None, wait: Wait = True, json: Json = False) -> None:
     """Pause a campaign. Ends and exit codes as for `leadlane campaign start`."""
-    carry_out(campaign, lambda target: target.pause(), wait=wait, json=json)
+    carry_out(campaign, lambda target: target.pause(idempotency_key=idempotency_key), wait=wait, json=json)
 
 
 @campaigns.command("stop", epilog="Example: leadlane campaign stop voiso-emea/3 --no-wait")
-def stop(campaign: Campaign, wait: Wait = True, json: Json = False) -> None:
+def stop(campaign: Campaign, idempotency_key: Key = None, wait: Wait = True, json: Json = False) -> None:
     """Stop a campaign. No older start, however late it comes, undoes it.
 
     Ends and exit codes as for `leadlane campaign start`.
     """
-    carry_out(campaign, lambda target: target.stop(), wait=wait, json=json)
+    carry_out(campaign, lambda target: target.stop(idempotency_key=idempotency_key), wait=wait, json=json)
 
 
 @campaigns.command("list", epilog="Example: leadlane campaign list --account voiso-emea")

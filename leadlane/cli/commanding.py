@@ -26,6 +26,14 @@ Address = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has come to its end.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key",
+        metavar="KEY",
+        help="The same key is the same command, however often it is given.",
+    ),
+]
 Timeout = Annotated[
     float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait for the dialer's answer.")
 ]

@@ -12,7 +12,7 @@ import typer
 from leadlane.schemas.errors import WrongUse
 
 from . import output
-from .commanding import Json, fleet
+from .commanding import Json, Key, fleet
 from .store import open_lanes
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ def add(
     account: Account = "",
     campaign: Campaign = "",
     everywhere: Everywhere = False,
+    idempotency_key: Key = None,
     wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Have nobody call these numbers any more. It holds at once; campaigns that have them are told."""
     scope = _scope(account, campaign, everywhere)
-    _tell([fleet().suppress(numbers, **scope)], len(numbers), 0, wait=wait, json=json)
+    command = fleet().suppress(numbers, **scope, idempotency_key=idempotency_key)
+    _tell([command], len(numbers), 0, wait=wait, json=json)
 
 
 @suppress.command("import", epilog="Example: leadlane suppress import opted-out.csv --account voiso-emea")
@@ -92,12 +94,14 @@ def remove(
     account: Account = "",
     campaign: Campaign = "",
     everywhere: Everywhere = False,
+    idempotency_key: Key = None,
     wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Let these numbers be called again, as far as exactly this scope is concerned."""
     scope = _scope(account, campaign, everywhere)
-    _tell([fleet().unsuppress(numbers, **scope)], len(numbers), 0, wait=wait, json=json)
+    command = fleet().unsuppress(numbers, **scope, idempotency_key=idempotency_key)
+    _tell([command], len(numbers), 0, wait=wait, json=json)
 
 
 @suppress.command("list", epilog="Example: leadlane suppress list +12125550187")

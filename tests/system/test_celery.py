@@ -195,6 +195,31 @@ def test_no_leads_are_a_result_too(app: Celery, campaign: str) -> None:
     assert (result["leads"], result["calls"]) == (0, 0)
 
 
+def test_the_id_of_a_task_is_its_key_and_what_else_is_sent_under_it_is_refused(
+    app: Celery, town: Town, campaign: str
+) -> None:
+    first = importing(app, campaign, 5).apply_async()
+    result = first.get(timeout=60)
+    again = importing(app, campaign, 5, task_id=first.id).apply_async()
+    until(lambda: in_flight(town) == 0)
+    assert again.get(timeout=60) == result
+    other = importing(app, campaign, 3, start=900, task_id=first.id).apply_async()
+    until(lambda: refused(town) == 1)
+    assert other.get(timeout=60) == result
+    stop = app.signature("leadlane.campaigns.stop", kwargs={"campaign": campaign}, queue="control")
+    stop.clone(task_id=first.id).apply_async()
+    until(lambda: refused(town) == 2)
+    assert first.get(timeout=60) == result
+    assert len(tickets(town, first)) == 1
+
+
+def refused(town: Town) -> int:
+    """Tasks whose id was used before for something else."""
+    return sum(
+        program.logged().count("its id was used before for something else") for program in town.programs
+    )
+
+
 def test_positional_values_are_accepted_and_ignored(app: Celery, campaign: str) -> None:
     kwargs = {"campaign": campaign, "leads": list(leads(3))}
     task = app.send_task(IMPORT, args=[{"anything": 1}, None], kwargs=kwargs)

@@ -14,14 +14,16 @@
 -- ARGV[11..] ticket fields and values; job, n, acct and op among them; of a command about a campaign's state also
 --            seq (its place among such commands, or 0) and perhaps after (a job whose end it waits for); front if it
 --            goes before all others; unturned, a scope, if it is an opt-out: no leads lane of that scope is called
---            until it is over
--- Returns {'new', call row or false}, or {'same', false} if the ticket is known already.
+--            until it is over; by, the producer that fills the job, where only one may (claim.lua)
+-- Returns {'new', call row or false}, {'same', false} if the ticket is known already, or {'taken', false} if another
+-- producer fills the job now: nothing is stored.
 local id, lane, group, class, kind = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', ticket_key(id)) == 1 then return { 'same', false } end
 
 local fields = {}
 for i = 11, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local job, n = fields.job, tonumber(fields.n)
+if fields.by and redis.call('HGET', P .. ':job:' .. job, 'by') ~= fields.by then return { 'taken', false } end
 
 if redis.call('HSETNX', lane_key(lane), 'state', 'idle') == 1 then
   redis.call('HSET', lane_key(lane), 'group', group, 'address', ARGV[10])
