@@ -27,4 +27,5 @@ class Rate:
         raise ValueError("not a rate")
 
     def __str__(self) -> str:
-        return f"{self.count}/{self.period_s:g}s"
+        unit = next((unit for unit, seconds in _UNIT_S.items() if seconds == self.period_s), None)
+        return f"{self.count}/{unit or f'{self.period_s:g}s'}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leadlane.workers.accounts import account_names
-from leadlane.workers.blocking import COOLED
+from leadlane.workers.blocking import standing
 from leadlane.workers.lane_view import now_ms
 from leadlane.workers.lanes import Lanes
 
@@ -19,9 +19,10 @@ HELD_OPERATION = "hold:"
 class AccountView:
     """An account at one moment.
 
-    ``state`` is ``free``, ``on hold``, ``cooling`` (the dialer's rate limit) or ``breaker open`` (its failures);
-    ``next_s`` is seconds until it goes on by itself (None: when somebody releases it); ``held`` are the operations
-    on hold, each with its reason; ``rate`` is what its calls keep to, or ``""``.
+    ``state`` is ``free``, ``on hold``, ``cooling`` (the dialer's rate limit), ``breaker open`` (its failures) or
+    ``probing`` (after one of these: one call goes first); ``next_s`` is seconds until it goes on by itself (None: when
+    somebody releases it); ``held`` are the operations on hold, each with its reason; ``rate`` is what its calls keep
+    to, or ``""``.
     """
 
     account: str
@@ -55,40 +56,39 @@ def _view(name: str, fields: Mapping[str, str], now: int) -> AccountView:
         for field, why in fields.items()
         if field.startswith(HELD_OPERATION)
     }
-    cools_s = max(float(fields.get("cool") or 0) - now, 0.0) / 1000
-    state, reason, next_s = "free", "", 0.0
-    if "hold" in fields:
-        state, reason = "on hold", fields["hold"]
-    elif cools_s:
-        why = fields.get("cool_why", "")
-        state = "breaker open" if why == "failed" else "cooling"
-        reason, next_s = COOLED.get(why, "the dialer asked for it"), cools_s
-    elif held:
-        reason = "; ".join(f"{operation} is on hold: {why}" for operation, why in held.items())
+    found = standing(fields, now)
+    operations = "; ".join(f"{operation} is on hold: {why}" for operation, why in held.items())
     return AccountView(
         account=name,
         provider=str(facts.get("provider", "")),
         base_url=str(facts.get("base_url", "")),
-        state=state,
-        next_s=None if state == "on hold" else next_s,
+        state=found.state,
+        next_s=None if found.state == "on hold" else max(found.until_ms - now, 0) / 1000,
         rate=fields.get("rate", ""),
-        reason=reason,
+        reason=found.reason or operations,
         held=held,
     )
 
 
-def release(lanes: Lanes, name: str, operation: str = "") -> list[str]:
-    """Let an account, or one operation of it, go on: what was on hold and is not any more.
+def hold(lanes: Lanes, name: str, reason: str, operation: str = "") -> bool:
+    """Hold an account, or one operation of it, until somebody releases it: whether that is a change."""
+    return lanes.hold("operation" if operation else "account", name, reason, operation)
+
+
+def release(lanes: Lanes, name: str, operation: str = "") -> dict[str, str]:
+    """Let an account, or one operation of it, go on: what stood in its way and does no more, and why it did.
 
     Without ``operation`` all of it goes on at once: holds, held operations, cool-down and breaker.
     """
     raw: dict[bytes, bytes] = lanes.client.hgetall(lanes.key("acct", name))  # type: ignore[assignment]
-    fields = {field.decode() for field in raw}
-    held = sorted(field.removeprefix(HELD_OPERATION) for field in fields if field.startswith(HELD_OPERATION))
+    fields = {field.decode(): value.decode() for field, value in raw.items()}
+    held = {
+        one.removeprefix(HELD_OPERATION): why for one, why in fields.items() if one.startswith(HELD_OPERATION)
+    }
+    chosen = [operation] if operation else sorted(held)
+    released = {one: held.get(one, "") for one in chosen if lanes.hold("operation", name, "", one)}
     if operation:
-        return [operation] if lanes.hold("operation", name, "", operation) else []
-    released = [one for one in held if lanes.hold("operation", name, "", one)]
-    cooled = "cool" in fields
-    if lanes.hold("account", name, "") or cooled:
-        released.insert(0, "account")
-    return released
+        return released
+    stood = standing(fields, now_ms(lanes))
+    was_held = lanes.hold("account", name, "")
+    return ({"account": stood.reason} if was_held or stood.state != "free" else {}) | released

@@ -145,7 +145,7 @@ def take_up(lanes: Lanes, settings: Settings) -> None:
         reason = (held or b"").decode()
         lacked = reason.removeprefix(NO_KEY).strip() if reason.startswith(NO_KEY) else ""
         if reason == NO_SETTINGS or (lacked and lanes.vault.has(lacked)):
-            lanes.hold("account", name, "")
+            lanes.hold("account", name, "", over=reason)
 
 
 def _facts(account: Account) -> Mapping[str, object]:

@@ -121,8 +121,6 @@ class CommandTurn(Conduct):
             line = log.bind(lane=self.turn.lane, asked=move.one.row.fields["op"])
             if left.stale:
                 line.warning("turn ended after it was lost")
-            elif verdict.signal in ("hold", "hold_op"):
-                line.error("account held", account=self.account.name, reason=verdict.reason)
             elif move.act == "done":
                 line.info("command ended", outcome=FATE_OF[move.one.text].value, **move.one.why)
             else:

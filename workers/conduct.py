@@ -218,10 +218,6 @@ class Conduct(ABC):
         leads = sum(len(move.one.sent) for move in verdict.moves)
         if left.stale:
             line.warning("turn ended after it was lost")
-        elif verdict.signal in ("hold", "hold_op"):
-            line.error("account held", account=self.account.name, reason=verdict.reason)
-        elif verdict.hold:
-            line.error("lane held", reason=verdict.hold)
         elif all(move.act == "done" for move in verdict.moves):
             line.info("delivered", leads=leads)
         else:

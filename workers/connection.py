@@ -21,8 +21,8 @@ from leadlane.schemas.settings import Settings
 
 LUA = files("leadlane.workers") / "lua"
 PARTS = (
-    "made", "accounts", "jobs", "endings", "outcomes", "optouts", "tickets", "lanes", "calling", "turns", "commands",
-    "revival",
+    "states", "made", "accounts", "jobs", "endings", "outcomes", "optouts", "tickets", "lanes", "calling", "turns",
+    "commands", "revival",
 )  # fmt: skip
 """What lane scripts share, in the order in which it is put before them: each part may call those before it."""
 

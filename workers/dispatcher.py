@@ -67,6 +67,8 @@ class Dispatcher:
         """Call what is due; seconds until something will be."""
         due = self.lanes.dispatch()
         self._starved = due.starved
+        for change in due.changes:
+            change.say()
         for call in due.calls:
             self._publish(call)
         if due.overdue:

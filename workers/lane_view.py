@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from leadlane.workers.accounts import account_names
-from leadlane.workers.blocking import COOLED, OPT_OUTS
+from leadlane.workers.blocking import OPT_OUTS, standing
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.optouts import unturned
 
@@ -253,8 +253,9 @@ def _hold(
 
 
 def _pause(ticket: Mapping[str, str], account: str, facts: Mapping[str, str], now: int) -> str:
-    if _number(facts, "cool") > now:
-        return f"account {account} cools down: {COOLED.get(facts.get('cool_why', ''), 'the dialer asked for it')}"
+    its = standing(facts, now)
+    if its.until_ms:
+        return f"account {account} cools down: {its.reason}"
     return ticket.get("reason", "") if _number(ticket, "not_before") > now else ""
 
 

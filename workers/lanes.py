@@ -15,6 +15,7 @@ from typing import Any, Literal
 import redis
 
 from leadlane.schemas.settings import Settings
+from leadlane.workers.changes import Change
 from leadlane.workers.connection import connect, lua
 from leadlane.workers.vault import PLAIN, Vault
 
@@ -136,13 +137,17 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What a dispatcher has to do now, and when to look again; ``starved`` if it could not call all that is due."""
+    """What a dispatcher has to do now, and when to look again; ``starved`` if it could not call all that is due.
+
+    ``changes`` are told to no other dispatcher: it is this one that says them.
+    """
 
     wait_ms: int
     calls: tuple[Call, ...]
     overdue: tuple[Overdue, ...]
     finish: tuple[str, ...]
     starved: bool = False
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,13 +335,14 @@ class Lanes:
 
     def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
         """Call what is due."""
-        wait_ms, calls, overdue, finish, starved = self._run("dispatch", most, claims)
+        wait_ms, calls, overdue, finish, starved, changes = self._run("dispatch", most, claims)
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),
             tuple(Overdue(*(part.decode() for part in row)) for row in overdue),
             tuple(ticket.decode() for ticket in finish),
             bool(starved),
+            tuple(Change.of(row) for row in changes),
         )
 
     def recall(self, overdue: Overdue) -> Call | None:
@@ -373,10 +379,26 @@ class Lanes:
         return answer.decode(), int(n)
 
     def hold(
-        self, what: Literal["account", "operation", "lane"], name: str, reason: str, operation: str = ""
+        self,
+        what: Literal["account", "operation", "lane"],
+        name: str,
+        reason: str,
+        operation: str = "",
+        *,
+        account: str = "",
+        over: str = "*",
     ) -> bool:
-        """Hold (or, with an empty reason, release) an account, an operation of it, or a lane."""
-        return bool(self._run("hold", what, name, operation, reason))
+        """Hold (or, with an empty reason, release) an account, an operation of it, or a lane: whether that is a change.
+
+        Any hold gives way, or only one with the reason ``over`` ('' if there must be none): what no person decided is
+        not to undo what one did. ``account`` is the one a lane is of, told if nobody has used it yet.
+        """
+        return bool(self._run("hold", what, name, operation, reason, account, over))
+
+    def held(self, lane: str) -> str:
+        """Why a lane is on hold, or ''."""
+        reason: bytes | None = self.client.hget(self.key("lane", lane), "hold")  # type: ignore[assignment]
+        return (reason or b"").decode()
 
     def admit(self, account: str) -> int:
         """Take a slot of the account's rate for one more call in a turn: 0, or ms until one is free."""

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import structlog
-
 from leadlane.schemas.errors import BadCampaign, DialerFailed
 from leadlane.schemas.phones import masked
 from leadlane.schemas.settings import Account
@@ -28,7 +26,6 @@ from leadlane.workers.providers.contract import Endpoint, Listing, States
 from leadlane.workers.transport import NoAnswer
 from leadlane.workers.verdicts import Answered
 
-log = structlog.get_logger(__name__)
 MOST_PAGES = 1000
 SLOT_WITHIN_S = 10.0
 """How long a call of a look-up waits for its slot of the account's rate."""
@@ -164,8 +161,7 @@ class LookUp:
             return self._no_campaign(campaign)
         words = f"{answer.status}: {_text(self.provider.problem(answer.body)) or 'no words'}"
         if means is Meaning.UNAUTHORIZED:
-            self.engine.lanes.hold("account", account, words)
-            log.error("account held", account=account, reason=words)
+            self.engine.lanes.hold("account", account, words, over="")
             problem, remedy = f"its dialer refuses the key ({words}); it is on hold now", "mend the key"
         elif means is Meaning.FORBIDDEN:
             problem, remedy = f"its key may not do this ({words})", "give the key the scope that is needed"

@@ -39,8 +39,7 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
     """
     account = engine.account(account_name)
     if account is None:
-        engine.patiently(lambda: engine.lanes.hold("account", account_name, NO_SETTINGS))
-        log.error("account held", account=account_name, reason=NO_SETTINGS)
+        engine.patiently(lambda: engine.lanes.hold("account", account_name, NO_SETTINGS, over=""))
         return End("parked")
     provider = engine.provider(account)
     conduct = CONDUCTS.get(operation_name, Delivery)

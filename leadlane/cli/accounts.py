@@ -1,20 +1,25 @@
-"""`leadlane account ...`: the accounts of the fleet, and letting one go on that is on hold."""
+"""`leadlane account ...`: the accounts of the fleet, holding one and letting it go on."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from leadlane.schemas.errors import WrongUse, did_you_mean
 
 from . import output
-from .store import open_lanes
+from .store import BY_AN_OPERATOR, open_lanes
 
+if TYPE_CHECKING:
+    from leadlane.workers.lanes import Lanes
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The account.")]
+Operation = Annotated[str, typer.Option(metavar="NAME", help="Only this operation of it, such as import.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
-accounts = typer.Typer(no_args_is_help=True, help="Accounts at the dialers: look, release.")
+accounts = typer.Typer(no_args_is_help=True, help="Accounts at the dialers: look, hold, release.")
 
 
 @accounts.command("list", epilog="Example: leadlane account list")
@@ -47,17 +52,50 @@ def list_accounts(json: AsJson = False) -> None:
     )
 
 
-@accounts.command("release", epilog="Example: leadlane account release voiso-emea")
-def release_account(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The account.")],
-    operation: Annotated[
-        str, typer.Option(metavar="NAME", help="Only this operation of it, such as import.")
-    ] = "",
+@accounts.command("hold", epilog='Example: leadlane account hold voiso-emea --reason "contract under review"')
+def hold_account(
+    name: Name,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; whoever waits is told it.")
+    ] = BY_AN_OPERATOR,
+    operation: Operation = "",
     json: AsJson = False,
 ) -> None:
+    """Hold an account: no turn of it begins until it is released, also after restarts; calls under way end."""
+    from leadlane.reaching import reaching_redis
+    from leadlane.workers.account_view import hold
+
+    store = _open(name, operation)
+    why = reason.strip() or BY_AN_OPERATOR
+    changed = reaching_redis(lambda: hold(store, name, why, operation))
+    if json:
+        output.document({"account": name, "operation": operation or None, "hold": why, "changed": changed})
+        return
+    what = f"operation {operation} of account {name}" if operation else f"account {name}"
+    only = f" --operation {operation}" if operation else ""
+    output.line(f"{what} is on hold; `leadlane account release {name}{only}` lets it go on")
+
+
+@accounts.command("release", epilog="Example: leadlane account release voiso-emea")
+def release_account(name: Name, operation: Operation = "", json: AsJson = False) -> None:
     """Let an account go on after what stopped it is mended: its hold, held operations, cool-down and breaker."""
     from leadlane.reaching import reaching_redis
     from leadlane.workers.account_view import release
+
+    store = _open(name, operation)
+    released = reaching_redis(lambda: release(store, name, operation))
+    if json:
+        output.document({"account": name, "released": list(released), "reasons": released})
+    elif released:
+        were = ", ".join(f"{what} ({why})" if why else what for what, why in released.items())
+        output.line(f"account {name} goes on; released: {were}")
+    else:
+        output.line(f"account {name} was not on hold")
+
+
+def _open(name: str, operation: str) -> Lanes:
+    """The lanes; raises UnknownAccount, and WrongUse if the account has no such operation."""
+    from leadlane.reaching import reaching_redis
     from leadlane.workers.accounts import read_facts
 
     store = open_lanes()
@@ -66,10 +104,4 @@ def release_account(
         raise WrongUse(
             f"--operation: '{operation}' is none of {name}; {did_you_mean(operation, facts.dialer.supported)}"
         )
-    released = reaching_redis(lambda: release(store, name, operation))
-    if json:
-        output.document({"account": name, "released": released})
-    elif released:
-        output.line(f"account {name} goes on ({', '.join(released)})")
-    else:
-        output.line(f"account {name} was not on hold")
+    return store

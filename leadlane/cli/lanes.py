@@ -10,7 +10,7 @@ import typer
 from leadlane.schemas.errors import WrongUse, did_you_mean
 
 from . import output
-from .store import lane_of, open_lanes
+from .store import BY_AN_OPERATOR, lane_of, open_lanes
 
 if TYPE_CHECKING:
     from leadlane.workers.lane_view import LaneView
@@ -91,12 +91,12 @@ def hold_lane(
     address: Address,
     reason: Annotated[
         str, typer.Option(metavar="TEXT", help="Why; whoever waits is told it.")
-    ] = "by an operator",
+    ] = BY_AN_OPERATOR,
     kind: Kind = "leads",
     json: AsJson = False,
 ) -> None:
     """Hold a lane: no turn begins until it is released, also after restarts; a call under way ends."""
-    _set(address, kind, reason.strip() or "by an operator", json=json)
+    _set(address, kind, reason.strip() or BY_AN_OPERATOR, json=json)
 
 
 @lanes.command("release", epilog="Example: leadlane lane release voiso-emea/3")
@@ -110,17 +110,27 @@ def _set(address: str, kind: str, reason: str, *, json: bool) -> None:
 
     store = open_lanes()
     facts, lane = lane_of(store, address, _kind(kind))
-    changed = reaching_redis(lambda: store.hold("lane", lane, reason))
+    was = reaching_redis(lambda: store.held(lane))
+    changed = reaching_redis(lambda: store.hold("lane", lane, reason, account=facts.name))
     campaign = f"{facts.name}/{lane.split('/', 3)[3]}"
     if json:
-        output.document({"campaign": campaign, "lane": lane, "hold": reason or None, "changed": changed})
+        output.document(
+            {
+                "campaign": campaign,
+                "lane": lane,
+                "hold": reason or None,
+                "was": was or None,
+                "changed": changed,
+            }
+        )
     elif reason:
         output.line(
             f"the {kind} lane of {campaign} is on hold; "
             f"`leadlane lane release {campaign}{_unless_leads(kind)}` lets it go on"
         )
     else:
-        output.line(f"the {kind} lane of {campaign} {'goes on' if changed else 'was not on hold'}")
+        goes_on = f"goes on; it was on hold: {was}"
+        output.line(f"the {kind} lane of {campaign} {goes_on if changed else 'was not on hold'}")
 
 
 def _lines(view: LaneView, holder: Any) -> list[tuple[str, str]]:

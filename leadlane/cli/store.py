@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from leadlane.workers.accounts import Facts
     from leadlane.workers.lanes import Lanes
+
+BY_AN_OPERATOR: Final = "by an operator"
+"""The reason of a hold for which none is given."""
 
 
 def open_lanes() -> Lanes:

@@ -1,4 +1,5 @@
 -- boot.lua: said by every new connection before anything else: which server this is.
+-- needs: states
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  run_id of the server
 -- A server that is not the one we knew may have lost its last writes, a call in flight among them: no lane
@@ -10,6 +11,10 @@ local crashed = c.run_id and c.run_id ~= ARGV[1] and not c.clean
 if crashed or quiet > longest then              -- further away than it may be: the clock went back
   quiet = longest
   redis.call('HSET', P .. ':clock', 'quiet', quiet)
+end
+if crashed then
+  redis.call('HSET', P .. ':clock', 'hushed', 1)
+  say('quiet', true, '')
 end
 if c.run_id ~= ARGV[1] then
   redis.call('HSET', P .. ':clock', 'run_id', ARGV[1])

@@ -1,13 +1,35 @@
 -- dispatch.lua: end turns whose lease is over; call the heads of due lanes; claim unfinished results.
--- needs: accounts, tickets, lanes, calling, turns
+-- needs: states, accounts, tickets, lanes, calling, turns
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none
 -- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish,
---   1 if something is due that could not be called}.
+--   1 if something is due that could not be called, changes of state to be said {state, begins|ends, account, of,
+--   why, ms}}. A change is returned to one caller only.
 local most, claims = tonumber(ARGV[1]), tonumber(ARGV[2])
 local LATER = 3600000            -- nothing is put off by more than this
+local SAID = 50                  -- changes said at once
 local calls, overdue, finish = {}, {}, {}
+
+-- The changes that nobody has said yet; that the quiet time is over is noticed here.
+local function unsaid()
+  local hushed = redis.call('HEXISTS', P .. ':clock', 'hushed') == 1
+  if hushed and now >= quiet then
+    redis.call('HDEL', P .. ':clock', 'hushed')
+    hushed = false
+    say('quiet', false, '')
+  end
+  local said, out = redis.call('HGET', P .. ':clock', 'said'), {}
+  local entries = redis.call('XRANGE', P .. ':states', said and '(' .. said or '-', '+', 'COUNT', SAID)
+  for i, entry in ipairs(entries) do
+    local f = entry[2]                             -- names and values in turn
+    out[i], said = { f[2], f[4], f[6], f[8], f[10], f[12] }, entry[1]
+  end
+  if said then redis.call('HSET', P .. ':clock', 'said', said) end
+  if #entries < SAID and not hushed then redis.call('HDEL', P .. ':clock', 'unsaid') end
+  return out
+end
+local changes = clock[5] and unsaid() or {}
 
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. ':workers', '-inf', now, 'LIMIT', 0, 10)) do
   redis.call('ZREM', P .. ':workers', worker)
@@ -23,7 +45,7 @@ if claims > 0 then
   if #finish == 0 then finish = redis.call('ZRANGEBYSCORE', P .. ':finish', now + LATER, '+inf', 'LIMIT', 0, claims) end
   for _, id in ipairs(finish) do redis.call('ZADD', P .. ':finish', now + CALL_MS, id) end
 end
-if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish, 0 } end
+if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish, 0, changes } end
 
 -- A called ticket that did not come in time. In vain only if a later call has come since: the queue is FIFO.
 local function call_again(lane, l)
@@ -120,4 +142,4 @@ for _, set in ipairs({ ':accounts', ':timers' }) do
 end
 local starved = wait <= 0 and #calls < most
 if #calls == most then wait = 0 elseif starved then wait = 100 end
-return { math.min(wait, 500), calls, overdue, finish, starved and 1 or 0 }
+return { math.min(wait, 500), calls, overdue, finish, starved and 1 or 0, changes }

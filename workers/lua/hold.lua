@@ -1,21 +1,26 @@
 -- hold.lua: hold or release an account, one operation of it, or a lane.
--- needs: accounts, lanes
+-- needs: states, accounts, lanes
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  account | operation | lane
 -- ARGV[2]  account name, or lane
 -- ARGV[3]  operation (for operation), else ''
 -- ARGV[4]  reason; '' releases
+-- ARGV[5]  account the lane is of, as far as the caller knows (for lane), else ''
+-- ARGV[6]  the hold whose place it takes, '' for none: another one stays. '*' takes the place of any.
 -- Returns 1 if something changed, else 0.
-local what, name, op, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local what, name, op, reason, whose = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = what == 'lane' and lane_key(name) or acct_key(name)
-local field = what == 'operation' and 'hold:' .. op or 'hold'
-local before = redis.call('HGET', key, field)
+local before = redis.call('HGET', key, what == 'operation' and 'hold:' .. op or 'hold') or ''
+if ARGV[6] ~= '*' and before ~= ARGV[6] then return 0 end
 if what == 'lane' then
-  hold_lane(name, reason)
+  hold_lane(name, redis.call('HGET', key, 'acct') or whose, reason)
   rescore(name)
 else
-  if reason == '' then redis.call('HDEL', key, field) else redis.call('HSET', key, field, reason) end
-  if what == 'account' and reason == '' then redis.call('HDEL', key, 'cool', 'cool_why', 'probe', 'fails', 'throttles', 'trips') end
+  hold(what, key, name, what == 'operation' and op or '', reason)
+  if what == 'account' and reason == '' then
+    recover(key, name, get(key, 'throttles', 'trips'))
+    redis.call('HDEL', key, 'cool', 'probe', 'fails')
+  end
   if what == 'operation' and reason == '' then
     local held = P .. ':held:' .. name .. ':' .. op
     for _, lane in ipairs(redis.call('ZRANGE', held, 0, -1)) do rescore(lane) end
@@ -23,4 +28,4 @@ else
   end
   rescore_account(name)
 end
-return (before or '') ~= reason and 1 or 0
+return before ~= reason and 1 or 0

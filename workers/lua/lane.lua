@@ -3,7 +3,9 @@
 -- KEYS[1]  the prefix P, of which every key is built (one primary, no cluster):
 --   P:clock            hash  run_id of the server, quiet (ms until which no turn is given), lost (ms),
 --                            retention (ms), clean (the last worker has left in peace), ledger (entries of P:made),
---                            sealed (names of the keys of payloads, workers/vault.py), offset (ms; model test only)
+--                            sealed (names of the keys of payloads, workers/vault.py), unsaid (P:states holds what
+--                            no dispatcher has said), said (the last it did), hushed (the end of the quiet time is to
+--                            be said), offset (ms; model test only)
 --   P:t:<ticket>       hash  a ticket; expires `retention` after its final state, like its three next:
 --   P:pay:<ticket>     string  payload: the leads, packed
 --   P:out:<ticket>     string  one outcome code per lead; absent while all are unsent
@@ -21,7 +23,8 @@
 --   P:accounts         zset  account -> ms when one of its lanes is due; one on hold is not in it
 --   P:holds            set   lanes on hold, by an operator or because their campaign takes no leads
 --   P:names            set   accounts that workers have published
---   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit
+--   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit; throttles is
+--                            there from a 429, trips from the opening of the breaker, both until a call succeeds
 --   P:called:<account> zset  tickets called and not yet come;  P:calls:<queue> the same per queue, by call number
 --   P:flight:<account> set   lanes held by a turn
 --   P:came:<queue>     int   highest call number that has come; P:callno:<queue> the last one given
@@ -36,6 +39,8 @@
 --   P:reached          hash  lane that has such strings -> account that called last
 --   P:hashkey          string  key of hidden numbers, if workers were given none; P:hashprint what tells it from others
 --   P:made             stream  the call ledger: one entry per call to a dialer, some `ledger` of them (see note)
+--   P:states           stream  states that began or ended: an account held, its breaker open ...; some 1000 (see say)
+--   P:changes          hash  <state>:begins|ends:<account> -> how often
 --   P:dead             zset  dead tickets -> ms of death
 --   P:uncertain        zset  tickets with leads of which nobody knows whether they arrived -> ms of the first of them;
 --                            those that have expired meanwhile are swept
@@ -45,7 +50,7 @@
 local P = KEYS[1]
 local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY = 5000, 3, 10, 2 ^ 30, '*'
 
-local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger')
+local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger', 'unsaid')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(clock[1]) or 0)
 local quiet = tonumber(clock[2]) or 0

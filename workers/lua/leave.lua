@@ -1,5 +1,5 @@
 -- leave.lua: a turn is over: record outcomes, move every ticket aboard, set the gap, free the lane, call the next.
--- needs: made, accounts, endings, outcomes, tickets, lanes, calling, commands
+-- needs: states, made, accounts, endings, outcomes, tickets, lanes, calling, commands
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  JSON {
 --   lane, token,
@@ -51,8 +51,9 @@ local function move(v, own)
 end
 
 -- Throttled or failing accounts cool down; the wait doubles only for calls begun after the last cool-down.
-local function cool(key, level_field)
+local function cool(key, level_field, state)
   local c = get(key, level_field, 'cooled', 'cool', 'cool_why')
+  if not c[level_field] then say(state, true, a.acct, '', a.reason) end
   local why = num(c.cool) > now and c.cool_why == 'throttled' and 'throttled' or a.signal
   local level = num(c[level_field])
   if now - a.began_ms >= num(c.cooled) then level = level + 1 end
@@ -67,18 +68,23 @@ local function signal()
     if a.signal == 'none' then redis.call('HSET', key, 'probe', 'due') else redis.call('HDEL', key, 'probe') end
   end
   if a.signal == 'ok' then
-    local c = get(key, 'cooled', 'cool')
+    local c = get(key, 'cooled', 'cool', 'throttles', 'trips')
     if now - a.began_ms >= num(c.cooled) and num(c.cool) <= now then     -- a command may be out while leads cool
-      redis.call('HDEL', key, 'fails', 'throttles', 'trips', 'cool_why')
+      if c.throttles or c.trips then recover(key, a.acct, c) end
+      redis.call('HDEL', key, 'fails')
     end
-  elseif a.signal == 'throttled' then cool(key, 'throttles')
+  elseif a.signal == 'throttled' then cool(key, 'throttles', 'throttled')
   elseif a.signal == 'failed' then
-    if redis.call('HINCRBY', key, 'fails', 1) >= a.fails then cool(key, 'trips') end
-  elseif a.signal == 'hold' then redis.call('HSET', key, 'hold', a.reason)
-  elseif a.signal == 'hold_op' then redis.call('HSET', key, 'hold:' .. a.op, a.reason) end
+    if redis.call('HINCRBY', key, 'fails', 1) >= a.fails then cool(key, 'trips', 'breaker') end
+  -- Who holds it already, an operator for one, has said why.
+  elseif a.signal == 'hold' then
+    if redis.call('HEXISTS', key, 'hold') == 0 then hold('account', key, a.acct, '', a.reason) end
+  elseif a.signal == 'hold_op' then
+    if redis.call('HEXISTS', key, 'hold:' .. a.op) == 0 then hold('operation', key, a.acct, a.op, a.reason) end
+  end
 end
 
-local l = get(lane_key(lane), 'token', 'acct')
+local l = get(lane_key(lane), 'token', 'acct', 'hold')
 local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
 if doc.seq and want(lane, holder, doc.seq, true) then rescore(lane) end      -- the server had forgotten what is wanted
 for i, v in ipairs(doc.tickets) do
@@ -104,7 +110,7 @@ redis.call('SREM', P .. ':flight:' .. l.acct, lane)
 redis.call('DEL', P .. ':aboard:' .. lane)
 redis.call('HSET', lane_key(lane), 'next', now + doc.rest_ms)
 if doc.unsure_ms then redis.call('HSET', lane_key(lane), 'unsure:' .. a.op, now + doc.unsure_ms) end
-if doc.hold then hold_lane(lane, doc.hold) end
+if doc.hold and not l.hold then hold_lane(lane, l.acct, doc.hold) end
 set_idle(lane)
 rescore(lane)
 rescore_account(l.acct)

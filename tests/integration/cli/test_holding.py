@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from leadlane import Fleet
 from leadlane.ops.main import app
 from leadlane.schemas.settings import Settings, load_settings
-from leadlane.workers.accounts import publish_facts
+from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import connect
 from leadlane.workers.lanes import Lanes
 
@@ -60,6 +60,8 @@ def test_a_lane_is_held_with_a_reason_and_goes_on_when_released(lanes: Lanes) ->
     assert told("lane", "release", "voiso/3")["changed"] is True
     assert len(lanes.dispatch().calls) == 1
     assert "was not on hold" in ran("lane", "release", "voiso/3")
+    ran("lane", "hold", "voiso/3", "--reason", "again")
+    assert "it was on hold: again" in ran("lane", "release", "voiso/3")
 
 
 def test_a_lane_can_be_held_before_it_has_work_and_is_listed_though_it_has_none(lanes: Lanes) -> None:
@@ -101,7 +103,7 @@ def test_what_waits_is_shown_by_class_and_who_was_called(lanes: Lanes) -> None:
 
 def test_a_held_account_says_why_and_goes_on_when_released(lanes: Lanes) -> None:
     (free,) = told("account", "list")["accounts"]
-    assert (free["state"], free["rate"], free["base_url"]) == ("free", "10/1s", "https://dialer.example")
+    assert (free["state"], free["rate"], free["base_url"]) == ("free", "10/s", "https://dialer.example")
     lanes.hold("account", "voiso", "401: wrong key")
     lanes.hold("operation", "voiso", "403: not yours", "update")
     (held,) = told("account", "list")["accounts"]
@@ -118,6 +120,33 @@ def test_one_operation_can_be_released_alone(lanes: Lanes) -> None:
     assert told("account", "release", "voiso", "--operation", "update")["released"] == ["update"]
     assert told("account", "list")["accounts"][0]["held"] == {"import": "403"}
     ran("account", "release", "voiso", "--operation", "imports", code=2)
+
+
+def test_an_account_is_held_by_an_operator_and_goes_on_when_released(lanes: Lanes) -> None:
+    fill()
+    lanes.alive("w", for_ms=60_000, slots={"turns": 4, "control": 1})
+    assert "leadlane account release voiso`" in ran(
+        "account", "hold", "voiso", "--reason", "contract under review"
+    )
+    assert lanes.dispatch().calls == ()
+    assert told("account", "list")["accounts"][0]["reason"] == "contract under review"
+    assert told("account", "hold", "voiso", "--reason", "contract under review")["changed"] is False
+    take_up(lanes, load_settings())  # a worker starts
+    assert "contract under review" in ran("account", "release", "voiso")
+    assert len(lanes.dispatch().calls) == 1
+
+
+def test_an_operation_of_an_account_is_held_by_an_operator(lanes: Lanes) -> None:
+    fill()
+    lanes.alive("w", for_ms=60_000, slots={"turns": 4, "control": 1})
+    said = ran("account", "hold", "voiso", "--operation", "import")
+    assert "leadlane account release voiso --operation import" in said
+    assert lanes.dispatch().calls == ()
+    assert told("account", "list")["accounts"][0]["held"] == {"import": "by an operator"}
+    ran("account", "hold", "voiso", "--operation", "imports", code=2)
+    ran("account", "hold", "voisso", code=2)
+    assert told("account", "release", "voiso")["reasons"] == {"import": "by an operator"}
+    assert len(lanes.dispatch().calls) == 1
 
 
 def test_a_cooling_account_says_how_long_and_release_ends_it(lanes: Lanes) -> None:

@@ -1,5 +1,5 @@
 -- lanes.lua: whose turn is next in a lane, and when.
--- needs: accounts, optouts, tickets
+-- needs: states, accounts, optouts, tickets
 
 -- The ticket whose turn is next, or nil. Expired ones met on the way end here.
 -- Every tenth turn goes to the bulk class if the head's epoch has such a ticket.
@@ -66,14 +66,9 @@ function rescore(lane)
   elseif l.acct and redis.call('ZREM', due_key(l.acct, l.group), lane) == 1 then rescore_account(l.acct) end
 end
 
-local function hold_lane(lane, reason)
-  if reason == '' then
-    redis.call('HDEL', lane_key(lane), 'hold')
-    redis.call('SREM', P .. ':holds', lane)
-  else
-    redis.call('HSET', lane_key(lane), 'hold', reason)
-    redis.call('SADD', P .. ':holds', lane)
-  end
+local function hold_lane(lane, acct, reason)
+  hold('lane', lane_key(lane), acct, lane, reason)
+  redis.call(reason == '' and 'SREM' or 'SADD', P .. ':holds', lane)
 end
 
 local function set_idle(lane)
