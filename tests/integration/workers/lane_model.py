@@ -493,7 +493,8 @@ class World:
             assert not must, f"{batch.id} was called and nothing is in its way, but it is parked"
         elif entry.verdict == "elsewhere":
             assert before.state(batch.id) in ABOARD
-            assert (before.tickets, before.codes) == (self.seen.tickets, self.seen.codes)
+            noted = {**before.tickets, batch.id: {**before.tickets[batch.id], "twin": "1"}}
+            assert (noted, before.codes) == (self.seen.tickets, self.seen.codes)
         else:
             given_up = self.seen.tickets[batch.id].get("end") == "discarded"
             assert entry.verdict == ("dead" if given_up else self.seen.state(batch.id))
@@ -787,6 +788,9 @@ class World:
         may = MOVES[was] | (REVIVED.get(was, set()) if by_hand else set())
         assert state == was or state in may, f"{name} went from {was} to {state}"
         if state in ENDED and was not in ENDED:
+            own = own and "twin" not in before.hash(
+                "t", name
+            )  # whose message is gone: the list has it as well
             assert (name in now.finish) != own, f"{name} ended; by its own task: {own}"
         elif (was != "dead" or state == "dead") and not by_hand:
             assert name not in now.finish - before.finish
