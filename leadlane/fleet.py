@@ -16,6 +16,7 @@ from leadlane.schemas.settings import Settings, load_settings
 if TYPE_CHECKING:
     from leadlane.opt_outs import Reach
     from leadlane.producer import Producer, Standing
+    from leadlane.room import OnFull
     from leadlane.workers.accounts import Facts
     from leadlane.workers.lanes import Ticket
 
@@ -171,6 +172,7 @@ class Campaign:
         idempotency_key: str | None = None,
         expires_in: float | None = None,
         as_file: bool = False,
+        on_full: OnFull = "wait",
     ) -> Job:
         """Bring leads into the campaign: the job, as soon as all rows are stored.
 
@@ -184,8 +186,12 @@ class Campaign:
                 but of a file with a lost answer, or one that was taken in part, all leads end as ``uncertain``,
                 and none can later be updated or removed by its number.
             expires_in: seconds after which batches that have not left are given up (``expired``).
+            on_full: while as many leads wait as the account's ``max_waiting`` and ``max_waiting_per_campaign`` allow,
+                ``wait`` for room, the default, since rows are read lazily and nothing is lost by it; ``raise``; or a
+                function that gets the LaneFull at each look, every second at most, and may raise to give up.
 
         Raises:
+            LaneFull: with ``on_full="raise"``; what it says to be stored is safe, the job stays open.
             ImportInterrupted: ``rows`` raised; what it gave before is stored, the job stays open.
             UnsupportedOperation, WrongUse: nothing more was stored.
             Unreachable: Redis is away; batches stored before are kept.
@@ -195,7 +201,7 @@ class Campaign:
             "on_duplicate": on_duplicate,
             "expires_in": expires_in,
         }
-        return self._send("upload" if as_file else "import", rows, options, idempotency_key)
+        return self._send("upload" if as_file else "import", rows, options, idempotency_key, on_full)
 
     def update_leads(
         self,
@@ -204,12 +210,14 @@ class Campaign:
         priority: Priority = "normal",
         idempotency_key: str | None = None,
         expires_in: float | None = None,
+        on_full: OnFull = "wait",
     ) -> Job:
         """Change leads that the campaign has, found by their phone number: the job.
 
         An update never passes an import that was there before it. Arguments and errors as for import_leads.
         """
-        return self._send("update", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
+        options = {"priority": priority, "expires_in": expires_in}
+        return self._send("update", rows, options, idempotency_key, on_full)
 
     def remove_leads(
         self,
@@ -218,13 +226,15 @@ class Campaign:
         priority: Priority = "normal",
         idempotency_key: str | None = None,
         expires_in: float | None = None,
+        on_full: OnFull = "wait",
     ) -> Job:
         """Take leads out of the campaign: the job. Arguments and errors as for import_leads.
 
         ``numbers`` are phone numbers, or dicts with ``phone_number``.
         """
         rows = (number if isinstance(number, Mapping) else {"phone_number": number} for number in numbers)
-        return self._send("remove", rows, {"priority": priority, "expires_in": expires_in}, idempotency_key)
+        options = {"priority": priority, "expires_in": expires_in}
+        return self._send("remove", rows, options, idempotency_key, on_full)
 
     def start(self, *, after: Job | None = None, idempotency_key: str | None = None) -> Command:
         """Want the campaign started. With ``after`` only once that job has ended, if nothing newer is wanted then.
@@ -299,8 +309,14 @@ class Campaign:
         return Command(producer.jobs, command)
 
     def _send(
-        self, operation: str, rows: Iterable[object], options: dict[str, object], key: str | None
+        self,
+        operation: str,
+        rows: Iterable[object],
+        options: Mapping[str, object],
+        key: str | None,
+        on_full: OnFull,
     ) -> Job:
         command = load_lead_command({"campaign": self.address, "leads": [], **options})
         self._facts.check(operation, command.on_duplicate)
-        return Job(self._producer.jobs, self._producer.send(self._facts, operation, rows, command, key))
+        job = self._producer.send(self._facts, operation, rows, command, key, on_full)
+        return Job(self._producer.jobs, job)

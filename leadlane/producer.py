@@ -15,15 +15,16 @@ from celery import Celery
 from leadlane.asking import ask
 from leadlane.keys import Said, checked, hidden
 from leadlane.reaching import reaching_redis
+from leadlane.room import OnFull, heed, wait_for_room
 from leadlane.schemas.commands import LeadCommand
-from leadlane.schemas.errors import ImportInterrupted, LeadlaneError, UnknownAccount, WrongUse
+from leadlane.schemas.errors import ImportInterrupted, LaneFull, LeadlaneError, UnknownAccount, WrongUse
 from leadlane.schemas.settings import Settings
 from leadlane.workers import commands
 from leadlane.workers.accounts import Facts, publish_facts, read_facts
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.intake import Draft, Intake
 from leadlane.workers.jobs import Jobs
-from leadlane.workers.lanes import Lanes, TakenOverError, Ticket
+from leadlane.workers.lanes import Lanes, NoRoomError, TakenOverError, Ticket
 from leadlane.workers.providers.contract import STATE_WORDS
 from leadlane.workers.runtime import publisher
 
@@ -80,13 +81,20 @@ class Producer:
         return reaching_redis(look)
 
     def send(
-        self, facts: Facts, operation: str, rows: Iterable[object], command: LeadCommand, key: str | None
+        self,
+        facts: Facts,
+        operation: str,
+        rows: Iterable[object],
+        command: LeadCommand,
+        key: str | None,
+        on_full: OnFull = "wait",
     ) -> str:
         """Store all rows as batches of one job and seal it: the job's id.
 
-        Raises ImportInterrupted if ``rows`` raises, WrongUse if the key is another producer's or was used for
-        other rows, Unreachable.
+        Raises ImportInterrupted if ``rows`` raises, or a function as ``on_full``; LaneFull; WrongUse if the key is
+        another producer's or was used for other rows; Unreachable.
         """
+        told = heed(on_full)
         intake, me = Intake(facts, operation), uuid4().hex[:16]
         campaign = command.campaign.campaign
         self._check_keys()
@@ -108,8 +116,10 @@ class Producer:
                 raise _other_rows(job, draft.start)
             if opt_out := intake.opt_out(draft, ticket):
                 self.enter(opt_out)
-            reaching_redis(lambda: self._submit(replace(ticket, by=me)))
+            while not reaching_redis(lambda: self._submit(replace(ticket, by=me))):
+                wait_for_room(self.lanes, ticket, told, rows_stored=draft.start)
 
+        taken = 0
         with self._renewed(job, me):
             try:
                 rows_of = reaching_redis(lambda: self.jobs.rows_of(list(stored.values())))
@@ -117,12 +127,15 @@ class Producer:
                     rows, {start: rows_of[ticket] for start, ticket in stored.items()}
                 ):
                     submit(draft)
+                    taken = draft.start + len(draft.numbers)
                 reaching_redis(lambda: self._close(job, me, intake, stored))
+            except LaneFull:
+                raise
             except LeadlaneError as exc:
                 exc.add_note(f"job {job}: {intake.rows} rows were taken; what was stored is kept")
                 raise
             except Exception as exc:
-                raise ImportInterrupted(job, intake.rows) from exc
+                raise ImportInterrupted(job, taken) from exc
         return job
 
     def command(
@@ -203,13 +216,17 @@ class Producer:
         self.jobs.open(facts.name, campaign, facts.lane(campaign), operation, job=job, key=stored)
         return job, {int(ticket.rsplit("-", 2)[1]): ticket for ticket in self.jobs.batches(job)}
 
-    def _submit(self, ticket: Ticket) -> None:
+    def _submit(self, ticket: Ticket) -> bool:
+        """Whether there was room for it."""
         try:
-            _, call = self.lanes.submit(ticket)
+            _, call = self.lanes.submit(ticket, bounded=True)
         except TakenOverError:
             raise _taken_over(ticket.job) from None
+        except NoRoomError:
+            return False
         if call:
             self._publish(call)
+        return True
 
     def _close(self, job: str, me: str, intake: Intake, stored: Iterable[int]) -> None:
         if beyond := [start for start in stored if start >= intake.rows]:

@@ -12,6 +12,8 @@ LeadlaneError                 exit code 1
   Unreachable                 exit code 3   Redis or the broker does not answer; try later
   DialerFailed                exit code 3   a dialer gave a look-up no good answer            .account .problem .remedy
   DeadLetter                  a ticket that will not be tried again by itself  .reason
+  LaneFull                    exit code 3   no room for more leads; try later
+                                            .campaign .of .waiting .limit .job_id .rows_stored .room_in_s
   ImportInterrupted           a producer's iterable raised; the job stays open .job_id .rows_taken
 ```
 
@@ -175,6 +177,48 @@ class DeadLetter(LeadlaneError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class LaneFull(LeadlaneError):
+    """As many leads wait as the account's settings allow; the job stays open, and what it has stored is sent.
+
+    ``of`` is ``campaign`` or ``account``: whose ``limit`` it is, and of what ``waiting`` leads wait. ``rows_stored`` is
+    how many rows of the job ``job_id`` are safe; ``room_in_s`` is in how many seconds the next batch is expected to
+    fit, None if nobody can say.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(
+        self,
+        campaign: str,
+        of: str,
+        waiting: int,
+        limit: int,
+        job_id: str,
+        rows_stored: int,
+        room_in_s: float | None = None,
+    ) -> None:
+        super().__init__(campaign, of, waiting, limit, job_id, rows_stored, room_in_s)
+        self.campaign, self.of, self.waiting, self.limit = campaign, of, waiting, limit
+        self.job_id, self.rows_stored, self.room_in_s = job_id, rows_stored, room_in_s
+
+    def __str__(self) -> str:
+        whose = (
+            f"account '{self.campaign.partition('/')[0]}'"
+            if self.of == "account"
+            else f"campaign '{self.campaign}'"
+        )
+        room = (
+            "nobody can say when there is room"
+            if self.room_in_s is None
+            else f"room in about {self.room_in_s:,.0f} s"
+        )
+        return (
+            f"{whose}: {self.waiting:,} leads wait, of {self.limit:,} that may, and {room}; job {self.job_id} has "
+            f"{self.rows_stored:,} rows stored, which are sent, and stays open: give the same rows under the same "
+            "idempotency key to go on, if it had one, or on_full='wait'"
+        )
 
 
 class ImportInterrupted(LeadlaneError):

@@ -73,6 +73,8 @@ class Account:
     api_key: str = field(repr=False)  # where the key is: env:NAME or file:PATH
     rate: tuple[Rate, ...] = ()
     max_in_flight: int | None = None  # calls at once; None is no cap of ours
+    max_waiting: int | None = None  # leads that may wait in all; None is no limit
+    max_waiting_per_campaign: int | None = None
     default_region: str | None = None  # for national numbers
     import_gap_s: float | None = None  # None is the provider's rule
     timeout_s: float = TIMEOUT_S  # total deadline of a call

@@ -205,6 +205,8 @@ class AccountSchema(Strict, _Switches):  # type: ignore[misc, valid-type]  # mad
     )
     rate = _Rates()
     max_in_flight = _number(1, 10_000, "4", whole=True)
+    max_waiting = _number(1, 1_000_000_000, "1000000", whole=True)
+    max_waiting_per_campaign = _number(1, 1_000_000_000, "100000", whole=True)
     default_region = _Checked(_region)
     import_gap_s = _number(0, 3600, "2.0")
     timeout_s = _number(0.1, 3600, "30")

@@ -9,6 +9,7 @@ from typing import Any
 
 from leadlane.workers.accounts import account_names
 from leadlane.workers.blocking import standing
+from leadlane.workers.bounds import ALL
 from leadlane.workers.lane_view import now_ms
 from leadlane.workers.lanes import Lanes
 
@@ -22,7 +23,7 @@ class AccountView:
     ``state`` is ``free``, ``on hold``, ``cooling`` (the dialer's rate limit), ``breaker open`` (its failures) or
     ``probing`` (after one of these: one call goes first); ``next_s`` is seconds until it goes on by itself (None: when
     somebody releases it); ``held`` are the operations on hold, each with its reason; ``rate`` is what its calls keep
-    to, or ``""``.
+    to, or ``""``. ``leads`` wait for it or are in a turn, ``leads_limit`` may (None: any number).
     """
 
     account: str
@@ -31,6 +32,8 @@ class AccountView:
     state: str
     next_s: float | None
     rate: str
+    leads: int
+    leads_limit: int | None
     reason: str
     held: Mapping[str, str]
 
@@ -42,14 +45,15 @@ def accounts_at(lanes: Lanes) -> list[AccountView]:
     with lanes.client.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.hgetall(lanes.key("acct", name))
+            pipe.hget(lanes.key("load", name), ALL)
         stored = pipe.execute()
     return [
-        _view(name, {field.decode(): value.decode() for field, value in raw.items()}, now)
-        for name, raw in zip(names, stored, strict=True)
+        _view(name, {field.decode(): value.decode() for field, value in raw.items()}, int(leads or 0), now)
+        for name, raw, leads in zip(names, stored[::2], stored[1::2], strict=True)
     ]
 
 
-def _view(name: str, fields: Mapping[str, str], now: int) -> AccountView:
+def _view(name: str, fields: Mapping[str, str], leads: int, now: int) -> AccountView:
     facts: dict[str, Any] = json.loads(fields.get("facts") or "{}")
     held = {
         field.removeprefix(HELD_OPERATION): why
@@ -65,6 +69,8 @@ def _view(name: str, fields: Mapping[str, str], now: int) -> AccountView:
         state=found.state,
         next_s=None if found.state == "on hold" else max(found.until_ms - now, 0) / 1000,
         rate=fields.get("rate", ""),
+        leads=leads,
+        leads_limit=int(fields["max_waiting"]) if "max_waiting" in fields else None,
         reason=found.reason or operations,
         held=held,
     )

@@ -125,6 +125,12 @@ def publish_facts(lanes: Lanes, settings: Settings) -> None:
                 },
             )
             pipe.hset(key, "flight", account.max_in_flight or 0)
+            for limit in ("max_waiting", "max_waiting_per_campaign"):
+                most = getattr(account, limit)
+                if most is None:
+                    pipe.hdel(key, limit)
+                else:
+                    pipe.hset(key, limit, most)
             pipe.sadd(lanes.key("names"), account.name)
             longest = max(longest, account.lost_call_s + gap_s(account, provider))
         pipe.hset(

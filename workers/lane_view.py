@@ -23,8 +23,9 @@ class LaneView:
     """A lane at one moment.
 
     ``kind`` is ``leads``, ``state``, ``agents`` or ``optout``; ``state`` is ``free``, ``called``, ``in a turn`` or
-    ``on hold``; ``waiting`` and ``aboard`` count batches; ``next_s`` is seconds until its next action (None: nobody
-    knows); ``reason`` says what it waits for, or ``""``.
+    ``on hold``; ``waiting`` and ``aboard`` count batches; ``leads`` those of both that are of ``account``, of which
+    ``leads_limit`` may wait here (None: any number); ``next_s`` is seconds until its next action (None: nobody knows);
+    ``reason`` says what it waits for, or ``""``.
     """
 
     lane: str
@@ -35,6 +36,8 @@ class LaneView:
     state: str
     waiting: int
     aboard: int
+    leads: int
+    leads_limit: int | None
     next_s: float | None
     reason: str
 
@@ -46,8 +49,19 @@ def lanes_with_work(lanes: Lanes) -> list[LaneView]:
     in the sets of held operations and of those that wait for opt-outs, and in that of lanes on hold, which are told
     also while they are without work.
     """
-    names = account_names(lanes)
-    accounts = dict(zip(names, _hashes(lanes, (lanes.key("acct", name) for name in names)), strict=True))
+    accounts = _accounts(lanes)
+    now = now_ms(lanes)
+    views = [
+        view
+        for view in _views(lanes, names_with_work(lanes, accounts), accounts, now)
+        if view.waiting or view.aboard or view.next_s is None
+    ]
+    return sorted(views, key=lambda view: (view.next_s is None, view.next_s or 0.0, view.lane))
+
+
+def names_with_work(lanes: Lanes, accounts: Mapping[str, Mapping[str, str]] | None = None) -> list[str]:
+    """Names of the lanes that have work or are on hold; ``accounts`` are the fields of each, if they are at hand."""
+    accounts = _accounts(lanes) if accounts is None else accounts
     scopes: set[bytes] = lanes.client.smembers(lanes.key("scopes"))  # type: ignore[assignment]
     found: dict[str, None] = {}
     with lanes.client.pipeline(transaction=False) as pipe:
@@ -63,20 +77,12 @@ def lanes_with_work(lanes: Lanes) -> list[LaneView]:
                     pipe.zrange(lanes.key("held", name, field.removeprefix("hold:")), 0, -1)
         for members in pipe.execute():
             found.update(dict.fromkeys(member.decode() for member in members))
-    now = now_ms(lanes)
-    views = [
-        view
-        for view in _views(lanes, list(found), accounts, now)
-        if view.waiting or view.aboard or view.next_s is None
-    ]
-    return sorted(views, key=lambda view: (view.next_s is None, view.next_s or 0.0, view.lane))
+    return list(found)
 
 
 def lane_at(lanes: Lanes, lane: str) -> LaneView:
     """One lane, whether it has work or not."""
-    names = account_names(lanes)
-    accounts = dict(zip(names, _hashes(lanes, (lanes.key("acct", name) for name in names)), strict=True))
-    (view,) = _views(lanes, [lane], accounts, now_ms(lanes))
+    (view,) = _views(lanes, [lane], _accounts(lanes), now_ms(lanes))
     return view
 
 
@@ -145,6 +151,12 @@ def now_ms(lanes: Lanes) -> int:
     return int(seconds) * 1000 + int(micros) // 1000 + int(offset or 0)
 
 
+def _accounts(lanes: Lanes) -> dict[str, dict[str, str]]:
+    """The stored fields of every account."""
+    names = account_names(lanes)
+    return dict(zip(names, _hashes(lanes, (lanes.key("acct", name) for name in names)), strict=True))
+
+
 def _hashes(lanes: Lanes, keys: Iterable[str]) -> list[dict[str, str]]:
     with lanes.client.pipeline(transaction=False) as pipe:
         for key in keys:
@@ -171,8 +183,16 @@ def _views(
             for i, fields in enumerate(stored)
         ]
         tickets = _hashes(lanes, (lanes.key("t", head) for head in heads))
+        owners = [
+            ticket.get("acct") or fields.get("acct") or _whose(name, accounts)
+            for name, fields, ticket in zip(chunk, stored, tickets, strict=True)
+        ]
+        with lanes.client.pipeline(transaction=False) as pipe:
+            for name, account in zip(chunk, owners, strict=True):
+                pipe.hget(lanes.key("load", account), name)
+            loads = pipe.execute()
         for i, (name, fields, ticket) in enumerate(zip(chunk, stored, tickets, strict=True)):
-            account = ticket.get("acct") or fields.get("acct") or _whose(name, accounts)
+            account = owners[i]
             yield _view(
                 name,
                 fields,
@@ -181,6 +201,7 @@ def _views(
                 accounts.get(account, {}),
                 counted[4 * i],
                 len(counted[4 * i + 2]),
+                int(loads[i] or 0),
                 bool(counted[4 * i + 3]),
                 now,
             )
@@ -194,6 +215,7 @@ def _view(
     facts: Mapping[str, str],
     waiting: int,
     aboard: int,
+    leads: int,
     hushed: bool,
     now: int,
 ) -> LaneView:
@@ -217,6 +239,8 @@ def _view(
         state="on hold" if at is None else STATES[state],
         waiting=waiting,
         aboard=aboard,
+        leads=leads,
+        leads_limit=_limit(facts, "max_waiting_per_campaign") if kind == "leads" else None,
         next_s=None if at is None else max(at - now, 0.0) / 1000,
         reason=hold or (OPT_OUTS if hushed and state == "idle" else _pause(ticket, account, facts, now)),
     )
@@ -257,6 +281,10 @@ def _pause(ticket: Mapping[str, str], account: str, facts: Mapping[str, str], no
     if its.until_ms:
         return f"account {account} cools down: {its.reason}"
     return ticket.get("reason", "") if _number(ticket, "not_before") > now else ""
+
+
+def _limit(fields: Mapping[str, str], name: str) -> int | None:
+    return int(fields[name]) if name in fields else None
 
 
 def _number(fields: Mapping[str, str], name: str) -> float:

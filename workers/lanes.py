@@ -27,7 +27,7 @@ ROW_FIELDS = (
 )  # fmt: skip
 SCRIPTS = (
     "admit", "alive", "boot", "cancel", "claim", "dead", "dispatch", "enter", "expire", "hold", "leave", "note",
-    "recall", "renew", "resolve", "seal", "slice", "submit",
+    "recall", "recount", "renew", "resolve", "seal", "slice", "submit",
 )  # fmt: skip
 TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
@@ -83,6 +83,10 @@ class Ticket:
     def kind(self) -> Literal["import", "other"]:
         """Updates and removals are a barrier in the lane: later imports do not pass them."""
         return "import" if self.operation in ADDING and self.group == "leads" else "other"
+
+
+class NoRoomError(Exception):
+    """As many leads wait as may; nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +202,12 @@ class Lanes:
         """The name of a key; ``lane.lua`` lists them."""
         return ":".join((self.prefix, *parts))
 
-    def submit(self, ticket: Ticket, *, may_call: bool = True) -> tuple[bool, Call | None]:
+    def submit(
+        self, ticket: Ticket, *, may_call: bool = True, bounded: bool = False
+    ) -> tuple[bool, Call | None]:
         """Store the ticket and put it in its lane: whether it is new, and the call to publish if its turn is now.
 
-        Raises TakenOverError.
+        Raises TakenOverError; NoRoomError if it is ``bounded`` and the account's limits of waiting leads leave no room for it.
         """
         fields: dict[str, str | int] = {
             "acct": ticket.account,
@@ -233,10 +239,12 @@ class Lanes:
             "submit", ticket.id, ticket.lane, ticket.group, CLASSES[ticket.priority], ticket.kind,
             self.vault.sealed(ticket.id, ticket.payload),
             ticket.codes, json.dumps(ticket.why) if ticket.why else "", int(may_call), json.dumps(ticket.address),
-            *[part for pair in fields.items() for part in pair],
+            int(bounded), *[part for pair in fields.items() for part in pair],
         )  # fmt: skip
         if status == b"taken":
             raise TakenOverError
+        if status == b"full":
+            raise NoRoomError
         return status == b"new", _call(call)
 
     def claim(
@@ -423,6 +431,10 @@ class Lanes:
     def seal(self, job: str) -> int:
         """Say that a job has all its batches: its number of leads."""
         return int(self._run("seal", job))
+
+    def recount(self, lane: str) -> int:
+        """Count anew the leads that wait in a lane: by how many the count was wrong."""
+        return int(self._run("recount", lane))
 
     def postpone_finish(self, ticket: str, by_ms: int) -> None:
         """An ended ticket has been published; no dispatcher shall look at it before that time."""

@@ -22,6 +22,7 @@ from leadlane.workers import calling, finishing, revoking
 from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import reach_at_once
 from leadlane.workers.control_line import RESERVED
+from leadlane.workers.counting import count_once
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
 from leadlane.workers.faults import OUTAGES
@@ -153,6 +154,7 @@ def build_engine(
     keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}
     publish_facts(lanes, settings)
     take_up(lanes, settings)
+    count_once(lanes)
     jobs = Jobs(lanes)
     keeper = Keeper(
         lanes,

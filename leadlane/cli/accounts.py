@@ -24,7 +24,7 @@ accounts = typer.Typer(no_args_is_help=True, help="Accounts at the dialers: look
 
 @accounts.command("list", epilog="Example: leadlane account list")
 def list_accounts(json: AsJson = False) -> None:
-    """List the accounts that workers have published: dialer, rate, and why one does not go on."""
+    """List the accounts that workers have published: dialer, rate, leads that wait, and why one does not go on."""
     from leadlane.reaching import reaching_redis
     from leadlane.workers.account_view import accounts_at
 
@@ -37,7 +37,7 @@ def list_accounts(json: AsJson = False) -> None:
         output.line("no worker has published an account yet")
         return
     output.table(
-        ("account", "dialer", "address", "state", "rate", "reason"),
+        ("account", "dialer", "address", "state", "rate", "leads", "reason"),
         [
             (
                 view.account,
@@ -45,6 +45,7 @@ def list_accounts(json: AsJson = False) -> None:
                 view.base_url,
                 view.state + (f", {view.next_s:,.0f} s" if view.next_s else ""),
                 view.rate or "none",
+                output.of(view.leads, view.leads_limit),
                 view.reason,
             )
             for view in found

@@ -16,7 +16,7 @@ from leadlane.files.columns import Dialer, Wishes
 from leadlane.files.reading import Leads, read_leads
 from leadlane.files.reports import write_undelivered
 from leadlane.files.writing import check
-from leadlane.schemas.errors import BadFile, ImportInterrupted, LeadlaneError, Unreachable, WrongUse
+from leadlane.schemas.errors import BadFile, ImportInterrupted, LaneFull, LeadlaneError, Unreachable, WrongUse
 
 from . import output
 from .stopping import INTERRUPTED, Stopped, stoppable
@@ -50,6 +50,7 @@ class Errand:
     on_duplicate: Literal["keep", "update"] = "keep"
     idempotency_key: str | None = None
     again: bool = False
+    on_full: Literal["wait", "raise"] = "wait"
     wait: bool = False
     report: str | None = None
     dry_run: bool = False
@@ -221,6 +222,7 @@ def _stored(target: Campaign, errand: Errand, leads: Leads, key: str | None) -> 
             file=leads.source.shown,
             json=errand.json,
             operation=operation,
+            on_full=errand.on_full,
             **options,
         )
     if errand.operation != "remove" and (
@@ -318,13 +320,21 @@ def send(
     json: bool,
     operation: str = "import",
     idempotency_key: str | None = None,
+    on_full: Literal["wait", "raise"] = "wait",
     **options: Any,
 ) -> Job:
     """Store the rows as a job. What breaks it off is told with the job and how to go on."""
     try:
         with stoppable(_counted(rows, screen)) as stopping:
+
+            def no_room(error: LaneFull) -> None:
+                if on_full == "raise":
+                    raise error
+                stopping.check()
+                screen.wait(error)
+
             sent: Job = getattr(target, f"{operation}_leads")(
-                stopping, idempotency_key=idempotency_key, **options
+                stopping, idempotency_key=idempotency_key, on_full=no_room, **options
             )
             return sent
     except ImportInterrupted as exc:

@@ -15,6 +15,7 @@ from .stopping import INTERRUPTED
 if TYPE_CHECKING:
     from leadlane.command import Command
     from leadlane.fleet import Campaign, Fleet
+    from leadlane.schemas.errors import LaneFull
 
 AS_ASKED: Final = (Fate.REACHED, Fate.ACCEPTED)
 """Fates with which a command ends with exit code 0."""
@@ -91,6 +92,9 @@ class _Quiet:
 
     def read(self, rows: int) -> None:
         """As `watching.Display.read`."""
+
+    def wait(self, full: LaneFull) -> None:
+        """As `watching.Display.wait`."""
 
     def show(self, progress: Mapping[str, Any]) -> None:
         """As `watching.Display.show`."""

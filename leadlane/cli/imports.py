@@ -80,6 +80,10 @@ Key = Annotated[
 Again = Annotated[
     bool, typer.Option("--again", help="Make a new job though this file was sent to this campaign before.")
 ]
+OnFull = Annotated[
+    Literal["wait", "raise"],
+    typer.Option(help="While as many leads wait as may: wait for room, or end with an error."),
+]
 Report = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +117,7 @@ def import_file(
     dry_run: DryRun = False,
     idempotency_key: Key = None,
     again: Again = False,
+    on_full: OnFull = "wait",
     wait: Wait = False,
     report: Report = None,
     json: Json = False,
@@ -141,6 +146,7 @@ def update_file(
     dry_run: DryRun = False,
     idempotency_key: Key = None,
     again: Again = False,
+    on_full: OnFull = "wait",
     wait: Wait = False,
     report: Report = None,
     json: Json = False,
@@ -164,6 +170,7 @@ def remove_file(
     dry_run: DryRun = False,
     idempotency_key: Key = None,
     again: Again = False,
+    on_full: OnFull = "wait",
     wait: Wait = False,
     report: Report = None,
     json: Json = False,

@@ -28,7 +28,7 @@ lanes = typer.Typer(no_args_is_help=True, help="The lines in front of campaigns:
 
 @lanes.command("list", epilog="Example: leadlane lane list --json")
 def list_lanes(json: AsJson = False) -> None:
-    """List the lanes that have work or are on hold: state, waiting batches, next turn, what they wait for."""
+    """List the lanes that have work or are on hold: state, waiting batches, leads, next turn, what they wait for."""
     from leadlane.reaching import reaching_redis
     from leadlane.workers.lane_view import lanes_with_work, living_workers
 
@@ -39,7 +39,7 @@ def list_lanes(json: AsJson = False) -> None:
         return
     if found:
         output.table(
-            ("campaign", "lane", "state", "waiting", "aboard", "next turn", "reason"),
+            ("campaign", "lane", "state", "waiting", "aboard", "leads", "next turn", "reason"),
             [
                 (
                     view.campaign,
@@ -47,6 +47,7 @@ def list_lanes(json: AsJson = False) -> None:
                     view.state,
                     view.waiting,
                     view.aboard,
+                    output.of(view.leads, view.leads_limit),
                     _moment(view.next_s),
                     view.reason,
                 )
@@ -138,6 +139,7 @@ def _lines(view: LaneView, holder: Any) -> list[tuple[str, str]]:
     if holder:
         shown.append(("holder" if view.state == "in a turn" else "called", holder.ticket))
         shown.append(("of job", holder.job))
+    shown.append(("leads", output.of(view.leads, view.leads_limit)))
     shown.append(("next turn" if view.state == "free" else "next action", _moment(view.next_s)))
     if view.reason:
         shown.append(("reason", view.reason))

@@ -72,6 +72,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         line("  ".join(parts).rstrip())
 
 
+def of(n: int, limit: int | None) -> str:
+    """A count, beside its limit if it has one."""
+    return f"{n:,}" if limit is None else f"{n:,} of {limit:,}"
+
+
 def outcomes(progress: Mapping[str, Any]) -> None:
     """The table of what became of a job's leads."""
     counted = [(name, progress.get(name, 0)) for name in (*(one.value for one in Outcome), "dead", "waiting")]

@@ -16,40 +16,45 @@ class Stopped(Exception):  # noqa: N818  what happened
     """The user has asked to stop reading."""
 
 
+class Stoppable(Iterator[object]):
+    """Rows that end with Stopped once somebody has asked."""
+
+    def __init__(self, rows: Iterable[object]) -> None:
+        self._rows = iter(rows)
+        self._reading = self._asked = False
+
+    def __next__(self) -> object:
+        self._reading = True
+        try:
+            self.check()
+            return next(self._rows)
+        finally:
+            self._reading = False
+
+    def check(self) -> None:
+        """Raises Stopped if somebody has asked."""
+        if self._asked:
+            raise Stopped
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Somebody asks: the handler of a signal."""
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        if self._reading:
+            raise Stopped
+
+
 @contextmanager
-def stoppable(rows: Iterable[object]) -> Iterator[Iterator[object]]:
+def stoppable(rows: Iterable[object]) -> Iterator[Stoppable]:
     """The rows, whose iterator raises Stopped once SIGINT or SIGTERM has come; a second one is a KeyboardInterrupt.
 
     For the main thread. Where a row is being waited for, as on standard input, it is raised at once.
     """
-    reading = asked = False
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        if reading:
-            raise Stopped
-
-    def each() -> Iterator[object]:
-        nonlocal reading
-        source = iter(rows)
-        while True:
-            reading = True
-            if asked:
-                raise Stopped
-            try:
-                row = next(source)
-            except StopIteration:
-                return
-            finally:
-                reading = False
-            yield row
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    found = Stoppable(rows)
+    before = {number: signal.signal(number, found.stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield each()
+        yield found
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

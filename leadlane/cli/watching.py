@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
-from leadlane.schemas.errors import Unreachable
+from leadlane.schemas.errors import LaneFull, Unreachable
 from leadlane.schemas.outcomes import Outcome
 
 from . import output
@@ -32,6 +32,9 @@ class Display(Protocol):
 
     def read(self, rows: int) -> None:
         """So many rows of the file have been taken."""
+
+    def wait(self, full: LaneFull) -> None:
+        """There is no room for more rows now."""
 
     def show(self, progress: Mapping[str, Any]) -> None:
         """The job has come so far."""
@@ -105,7 +108,10 @@ def display() -> Iterator[Display]:
 
         class Bar:
             def read(self, rows: int) -> None:
-                progress.update(task, completed=rows)
+                progress.update(task, description="reading", completed=rows)
+
+            def wait(self, full: LaneFull) -> None:
+                progress.update(task, description=waits(full), completed=full.rows_stored)
 
             def show(self, so_far: Mapping[str, Any]) -> None:
                 progress.update(
@@ -128,10 +134,18 @@ class Lines:
         self._clock = clock
         self._last = ""
         self._at = clock()
+        self._waited = False
 
     def read(self, rows: int) -> None:
         """As `Display.read`."""
         self._say(f"{rows:,} rows taken")
+
+    def wait(self, full: LaneFull) -> None:
+        """As `Display.wait`; the first time at once."""
+        if not self._waited:
+            self.note(waits(full))
+        self._waited = True
+        self._say(f"{full.rows_stored:,} rows stored, {waits(full)}")
 
     def show(self, progress: Mapping[str, Any]) -> None:
         """As `Display.show`."""
@@ -146,6 +160,14 @@ class Lines:
         if self._clock() - self._at >= LINE_EVERY_S and text != self._last:
             self._last, self._at = text, self._clock()
             output.note(text)
+
+
+def waits(full: LaneFull) -> str:
+    """That there is no room, and when some is expected."""
+    when = "" if full.room_in_s is None else f", expected in about {full.room_in_s:,.0f} s"
+    return (
+        f"waiting for room{when}: {full.waiting:,} leads wait for the {full.of}, of {full.limit:,} that may"
+    )
 
 
 def said(progress: Mapping[str, Any]) -> str:

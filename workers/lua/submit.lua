@@ -11,19 +11,36 @@
 -- ARGV[8]  why       JSON object, lead index -> reason; '' if none
 -- ARGV[9]  1 if the ticket may be called in this script (the caller publishes it), else 0
 -- ARGV[10] lane address for people: JSON {campaign, provider, base_url}
--- ARGV[11..] ticket fields and values; job, n, acct and op among them; of a command about a campaign's state also
+-- ARGV[11] 1 if the ticket is refused where the account's limits of waiting leads leave no room for it
+-- ARGV[12..] ticket fields and values; job, n, acct and op among them; of a command about a campaign's state also
 --            seq (its place among such commands, or 0) and perhaps after (a job whose end it waits for); front if it
 --            goes before all others; unturned, a scope, if it is an opt-out: no leads lane of that scope is called
 --            until it is over; by, the producer that fills the job, where only one may (claim.lua)
--- Returns {'new', call row or false}, {'same', false} if the ticket is known already, or {'taken', false} if another
--- producer fills the job now: nothing is stored.
+-- Returns {'new', call row or false}, {'same', false} if the ticket is known already, {'taken', false} if another
+-- producer fills the job now, or {'full', false}: nothing is stored but, in its job, how many leads were `refused`.
 local id, lane, group, class, kind = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', ticket_key(id)) == 1 then return { 'same', false } end
 
 local fields = {}
-for i = 11, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
+for i = 12, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local job, n = fields.job, tonumber(fields.n)
 if fields.by and redis.call('HGET', P .. ':job:' .. job, 'by') ~= fields.by then return { 'taken', false } end
+
+-- What is empty takes one batch of any size, or a large one would wait for ever.
+local function has_room()
+  local most = redis.call('HMGET', acct_key(fields.acct), 'max_waiting', 'max_waiting_per_campaign')
+  if not (most[1] or most[2]) then return true end
+  local waits = redis.call('HMGET', P .. ':load:' .. fields.acct, 'all', lane)
+  for i = 1, 2 do
+    if most[i] and num(waits[i]) > 0 and num(waits[i]) + num(fields.size) > num(most[i]) then return false end
+  end
+  return true
+end
+
+if ARGV[11] == '1' and not has_room() then
+  redis.call('HSET', P .. ':job:' .. job, 'refused', fields.size)
+  return { 'full', false }
+end
 
 if redis.call('HSETNX', lane_key(lane), 'state', 'idle') == 1 then
   redis.call('HSET', lane_key(lane), 'group', group, 'address', ARGV[10])
@@ -34,7 +51,7 @@ if fields.unturned then
   redis.call('SADD', P .. ':scopes', fields.unturned)
 end
 
-redis.call('HSET', ticket_key(id), 'v', 1, 'state', 'waiting', 'lane', lane, 'place', place, 'created', now, unpack(ARGV, 11))
+redis.call('HSET', ticket_key(id), 'v', 1, 'state', 'waiting', 'lane', lane, 'place', place, 'created', now, unpack(ARGV, 12))
 if fields.expires_in then
   local expires, first = now + tonumber(fields.expires_in), num(redis.call('HGET', P .. ':job:' .. job, 'expires'))
   redis.call('HSET', ticket_key(id), 'expires', expires)
@@ -46,6 +63,7 @@ redis.call('HINCRBY', P .. ':job:' .. job, 'batches', 1)
 redis.call('HSET', P .. ':job:' .. job, 'seen', now)
 if redis.call('HEXISTS', P .. ':job:' .. job, 'ended') == 1 then reopen_job(job) end      -- more for a job that was over
 redis.call('RPUSH', P .. ':batches:' .. job, id)
+count_waiting(lane, fields.acct, fields.size, 1)
 if ARGV[7] ~= '' then record(id, job, n, ARGV[7], ARGV[8] ~= '' and cjson.decode(ARGV[8]) or nil) end
 
 if fields.seq then

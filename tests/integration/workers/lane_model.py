@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from leadlane.schemas.settings import Rate
 from leadlane.workers.accounts import gcra
 from leadlane.workers.dispatcher import Dispatcher
-from leadlane.workers.lanes import CLASSES, Call, Entry, Lanes, Row, Ticket
-from tests.integration.workers.lane_snapshot import ABOARD, ENDED, FINAL, PENDING, Snapshot, is_sound
+from leadlane.workers.lanes import CLASSES, Call, Entry, Lanes, NoRoomError, Row, Ticket
+from tests.integration.workers.lane_snapshot import ABOARD, ENDED, FINAL, PENDING, Snapshot, is_sound, waiting
 from tests.still_clock import BEGINNING_MS, on_a_still_clock
 
 GAP, LEASE, TIMEOUT, LOST, TURN, BEGIN = 2_000, 5_000, 6_000, 8_000, 10_000, 1_000
@@ -34,6 +35,11 @@ NOBODY = "*"
 """The account of an opt-out."""
 RATES = {"metered": (Rate(2, 1.0), Rate(6, 10.0)), "capped": (), "plain": ()}
 CAPS = {"metered": 0, "capped": 1, "plain": 0}
+MOST = {
+    "capped": {"max_waiting": 9, "max_waiting_per_campaign": 5},
+    "plain": {"max_waiting_per_campaign": 7},
+}
+"""Leads that may wait of an account, and in one campaign of it."""
 MOVES = {
     "new": {"waiting", "called", "done"},
     "waiting": {"called", "holding", "riding", "done"},
@@ -153,6 +159,8 @@ class World:
         client.hset("P:clock", mapping={"lost": LOST + GAP, "retention": RETENTION})
         for account, rates in RATES.items():
             client.hset(f"P:acct:{account}", mapping={"gcra": gcra(rates), "flight": CAPS[account]})
+            for limit, most in MOST.get(account, {}).items():
+                client.hset(f"P:acct:{account}", limit, most)
         self._boot()
         self.start_worker()
 
@@ -204,8 +212,17 @@ class World:
         may_call: bool = True,
         twice: bool = False,
         front: bool = False,
-    ) -> str:
+        bounded: bool = False,
+    ) -> None:
         """``front`` is for what is no import: it goes before all that waits, as word of an opt-out does."""
+        if bounded and self._is_full(lane, account, n - decided):
+            with pytest.raises(NoRoomError):
+                self.lanes.submit(
+                    Ticket("none", lane, {}, account, op, "1", job, b"", n, n - decided), bounded=True
+                )
+            self.client.hdel(f"P:job:{job}", "refused")
+            self.look(changed=False)
+            return
         number = next(self.names)
         name = f"t{number}"
         kind = "import" if op == "import" else "other"
@@ -228,15 +245,21 @@ class World:
             None if expires is None else self.now() + expires,
         )  # fmt: skip
         with self._calls():
-            new, call = self.lanes.submit(ticket, may_call=may_call)
+            new, call = self.lanes.submit(ticket, may_call=may_call, bounded=bounded)
             assert new
             self.look()
         if call:
             self._publish(call)
         if twice:
-            assert self.lanes.submit(ticket, may_call=may_call) == (False, None)
+            assert self.lanes.submit(ticket, may_call=may_call, bounded=True) == (False, None)
             self.look(changed=False)
-        return name
+
+    def _is_full(self, lane: str, account: str, n: int) -> bool:
+        """What is empty takes any batch."""
+        there = waiting(self.seen).get(account, {})
+        where = {"max_waiting": "all", "max_waiting_per_campaign": lane}
+        waits = [(there.get(where[limit], 0), most) for limit, most in MOST.get(account, {}).items()]
+        return any(has and has + n > most for has, most in waits)
 
     def opt_out(self, scope: str, *, may_call: bool, job: str = "j1") -> None:
         """From now until this is over no lead of the scope is called."""

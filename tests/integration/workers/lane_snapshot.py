@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,6 +143,7 @@ def is_sound(
             f"{account} has a lane due: {account in due}"
         )
     assert all(now.state(name) in ENDED for name in now.finish), "a result of a ticket that goes on"
+    _what_waits_is_counted(now)
     assert set(now.scores("uncertain")) == {name for name, codes in now.codes.items() if "?" in codes}
 
 
@@ -168,6 +169,21 @@ def _each_lead_is_counted_once(now: Snapshot, job: str, names: list[str], sealed
     for key in ("job", "batches"):
         ttl = now.ttl(key, job)
         assert ttl is None or (ttl > 0) == (sealed and all(state == "done" for state in states))
+
+
+def waiting(now: Snapshot) -> dict[str, dict[str, int]]:
+    """Leads that wait or are in a turn, per account: in all, and by lane."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for t in now.tickets.values():
+        if t["state"] not in ENDED and t["lane"].startswith("leads/") and int(t["size"]):
+            found[t["acct"]].update({"all": int(t["size"]), t["lane"]: int(t["size"])})
+    return {account: dict(counted) for account, counted in found.items()}
+
+
+def _what_waits_is_counted(now: Snapshot) -> None:
+    names = [key.removeprefix("P:load:") for key in now.keys if key.startswith("P:load:")]
+    counted = {name: {field: int(n) for field, n in now.hash("load", name).items()} for name in names}
+    assert counted == waiting(now), "what waits is not what is counted"
 
 
 def _lane_is_where_its_state_says(now: Snapshot, lane: str) -> str | None:

@@ -44,6 +44,7 @@ tickets = st.fixed_dictionaries(
         "may_call": st.booleans(),
         "twice": rarely,
         "front": rarely,
+        "bounded": st.booleans(),
     }
 )
 

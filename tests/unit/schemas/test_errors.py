@@ -11,6 +11,7 @@ from leadlane.schemas.errors import (
     DeadLetter,
     DialerFailed,
     ImportInterrupted,
+    LaneFull,
     LeadlaneError,
     SettingsError,
     UnknownAccount,
@@ -33,6 +34,7 @@ EXAMPLES = [
     Unreachable("Redis at redis://localhost:6379/0", "nobody listens there", "start it"),
     DialerFailed("voiso-emea", "its dialer gives no answer (timeout)", "try again later"),
     DeadLetter("payload_lost"),
+    LaneFull("voiso-emea/3", "campaign", 50_000, 50_400, "spring-7", 12_000, 8.5),
     ImportInterrupted("spring-7", 1200),
 ]
 
@@ -53,7 +55,11 @@ def test_an_unknown_account_is_told_with_the_nearest_one() -> None:
     [
         (
             error,
-            2 if isinstance(error, WrongUse) else 3 if isinstance(error, Unreachable | DialerFailed) else 1,
+            2
+            if isinstance(error, WrongUse)
+            else 3
+            if isinstance(error, Unreachable | DialerFailed | LaneFull)
+            else 1,
         )
         for error in EXAMPLES
     ],

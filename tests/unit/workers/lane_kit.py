@@ -33,13 +33,21 @@ class Kit:
         self.lanes.alive("worker", for_ms=0, slots={"turns": 10, "control": 10})
 
     def submit(
-        self, name: str, *, lane: str = LANE, n: int = 2, may_call: bool = True, **more: Any
+        self,
+        name: str,
+        *,
+        lane: str = LANE,
+        n: int = 2,
+        may_call: bool = True,
+        bounded: bool = False,
+        **more: Any,
     ) -> Call | None:
         known: dict[str, Any] = {
             "address": {}, "account": "acme", "operation": "import", "campaign": "1", "job": "j", "payload": b"p",
             "size": n,
         }  # fmt: skip
-        return self.lanes.submit(Ticket(id=name, lane=lane, n=n, **{**known, **more}), may_call=may_call)[1]
+        ticket = Ticket(id=name, lane=lane, n=n, **{**known, **more})
+        return self.lanes.submit(ticket, may_call=may_call, bounded=bounded)[1]
 
     def enter(self, name: str, token: str = "k1", *, number: int = 0, room: int = ROOM) -> Entry:
         return self.lanes.enter(

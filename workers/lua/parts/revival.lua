@@ -4,8 +4,9 @@
 -- A ticket that was done or dead waits again, as if it had come now: behind all that wait, with new attempts and
 -- no time of its own to end. What waits for its task has been told its end already, or is told the new one.
 local function revive(id)
-  local t = get(ticket_key(id), 'state', 'lane', 'job', 'op', 'class', 'pending', 'seq')
+  local t = get(ticket_key(id), 'state', 'lane', 'job', 'op', 'class', 'pending', 'seq', 'acct', 'size')
   local job = P .. ':job:' .. t.job
+  count_waiting(t.lane, t.acct, t.size, 1)
   if t.state == 'dead' then
     redis.call('ZREM', P .. ':dead', id)
     redis.call('HINCRBY', job, 'dead_tickets', -1)

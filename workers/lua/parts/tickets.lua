@@ -9,8 +9,7 @@ local function uncall(id, acct, group)
 end
 
 -- A ticket is over: of an opt-out no number stays, and if it was the last of its scope the lanes go on.
-local function turned(id)
-  local t = get(ticket_key(id), 'acct', 'unturned')
+local function turned(id, t)
   if t.acct ~= NOBODY then return end
   redis.call('DEL', P .. ':pay:' .. id)
   local scope, key = t.unturned, P .. ':unturned:' .. (t.unturned or '')
@@ -20,19 +19,32 @@ local function turned(id)
   for _, lane in ipairs(lanes) do rescore(lane) end
 end
 
+-- So many leads begin to wait in the lane, or (sign -1) are over or dead. Commands never count.
+local function count_waiting(lane, acct, size, sign)
+  if string.sub(lane, 1, 6) ~= 'leads/' or num(size) == 0 then return end
+  for _, field in ipairs({ 'all', lane }) do
+    if redis.call('HINCRBY', P .. ':load:' .. acct, field, sign * size) == 0 then
+      redis.call('HDEL', P .. ':load:' .. acct, field)
+    end
+  end
+end
+
 local function set_done(id, job, how, own)
+  local t = get(ticket_key(id), 'state', 'lane', 'acct', 'size', 'unturned')
+  if t.state ~= 'dead' then count_waiting(t.lane, t.acct, t.size, -1) end
   redis.call('HSET', ticket_key(id), 'state', 'done', 'end', how, 'ended', now)
   redis.call('HDEL', ticket_key(id), 'token', 'search', 'cancel', 'resent')
   expire_ticket(id)
   redis.call('HINCRBY', P .. ':job:' .. job, 'done', 1)
   end_job_if_over(job)
-  turned(id)
+  turned(id, t)
   return to_finish(id, own, how == 'ok' and CALL_MS or 0)
 end
 
 local function set_dead(id, job, size, reason, own)
   local codes = redis.call('GET', P .. ':out:' .. id) or string.rep('.', size)
-  local pending = pending_of(codes)
+  local pending, t = pending_of(codes), get(ticket_key(id), 'lane', 'acct', 'size')
+  count_waiting(t.lane, t.acct, t.size, -1)
   redis.call('HSET', ticket_key(id), 'state', 'dead', 'reason', reason, 'ended', now, 'pending', pending)
   redis.call('HDEL', ticket_key(id), 'token')
   redis.call('ZADD', P .. ':dead', now, id)
