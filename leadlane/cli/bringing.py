@@ -330,8 +330,8 @@ def send(
             def no_room(error: LaneFull) -> None:
                 if on_full == "raise":
                     raise error
-                stopping.check()
                 screen.wait(error)
+                stopping.check()
 
             sent: Job = getattr(target, f"{operation}_leads")(
                 stopping, idempotency_key=idempotency_key, on_full=no_room, **options

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from leadlane.cli.watching import LINE_EVERY_S, LOOK_S, PATIENCE_S, Lines, display, follow
-from leadlane.schemas.errors import Unreachable
+from leadlane.schemas.errors import LaneFull, Unreachable
 
 AWAY = Unreachable("Redis", "does not answer")
 
@@ -45,6 +45,9 @@ class Script:
 
     def read(self, rows: int) -> None:
         raise AssertionError("nothing is read while a job is watched")
+
+    def wait(self, full: LaneFull) -> None:
+        raise AssertionError("nothing is stored while a job is watched")
 
     def show(self, progress: Mapping[str, Any]) -> None:
         self.shown += 1
