@@ -207,7 +207,8 @@ class Lanes:
     ) -> tuple[bool, Call | None]:
         """Store the ticket and put it in its lane: whether it is new, and the call to publish if its turn is now.
 
-        Raises TakenOverError; NoRoomError if it is ``bounded`` and the account's limits of waiting leads leave no room for it.
+        Raises TakenOverError; NoRoomError if it is ``bounded`` and the account's limits of waiting leads leave no
+        room for it.
         """
         fields: dict[str, str | int] = {
             "acct": ticket.account,
