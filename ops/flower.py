@@ -1,9 +1,10 @@
 """Flower: the fleet's tasks, workers and queues in a browser.
 
 It shows what events and `inspect` carry, in which there is no phone number and no key
-(`leadlane.workers.redaction`). It has no login of its own: bind it to loopback, or set
-``FLOWER_BASIC_AUTH=user:password`` (each of Flower's options is such a variable). ``/metrics`` and
-``/healthcheck`` are open even then: close them at the proxy. What it has seen is lost when it ends.
+(`leadlane.workers.redaction`). ``/metrics`` has what Prometheus wants of the fleet (`leadlane.ops.metrics`) beside what
+Flower counts. It has no login of its own: bind it to loopback, or set ``FLOWER_BASIC_AUTH=user:password`` (each of
+Flower's options is such a variable). ``/metrics`` and ``/healthcheck`` are open even then: close them at the proxy.
+What it has seen is lost when it ends.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from flower.app import Flower  # type: ignore[import-untyped]
 from flower.command import apply_env_options, extract_settings  # type: ignore[import-untyped]
 from flower.options import options  # type: ignore[import-untyped]
 from flower.urls import settings as web_settings  # type: ignore[import-untyped]
+from prometheus_client import REGISTRY
 
+from leadlane.ops.metrics import FleetMetrics
 from leadlane.workers import logs
 from leadlane.workers.celery_app import make_app
+from leadlane.workers.connection import connect
+from leadlane.workers.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +69,9 @@ def run(
     app: Celery = make_app(settings)
     app.set_default()  # its views ask for results of "the current app", in any thread
     flower = FleetFlower(capp=app, options=options, **web_settings)
+    metrics = FleetMetrics(Lanes(connect(settings), settings.key_prefix))
+    REGISTRY.register(metrics)
+    metrics.start()
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, _end)
     url = f"http://{address or '127.0.0.1'}:{flower.start_http_server()}"
@@ -75,6 +83,7 @@ def run(
     except SystemExit:
         pass  # asked to
     finally:
+        metrics.stop()
         flower.stop()
 
 

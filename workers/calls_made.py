@@ -41,6 +41,7 @@ class Made:
             "began": round((now - self.began) * 1000),
             "ended": round((now - self.ended) * 1000),
             "answer": self.answer,
+            "wall": round(time.time() * 1000),
         }
 
 

@@ -174,7 +174,7 @@ class Keeper:
 def _older(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:
     """What a turn left with, its calls that much longer ago."""
     calls = [
-        {**call, "began": call["began"] + by_ms, "ended": call["ended"] + by_ms}
+        call | {"began": call["began"] + by_ms, "ended": call["ended"] + by_ms, "wall": call["wall"] + by_ms}
         for call in document.get("calls", ())
     ]
     return {**document, "calls": calls}

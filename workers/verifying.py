@@ -3,14 +3,18 @@
 The judge knows the entries of the ledger and the rules of the accounts as they are now, and nothing of the lanes. Calls
 are told by the clocks of the workers: the moment before the first byte, and the moment after the last. A call whose
 answer never came counts as long as the dialer may have been at work on it (``lost_call_s``).
+
+All times are those of Redis. A server that takes its place may have another clock: how far that is off the workers'
+says how far its calls are to be moved, so that nothing seems to be at the same time that was not, or seems apart.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any, Final, NamedTuple
 
 from leadlane.schemas.errors import UnknownAccount
@@ -23,11 +27,19 @@ LOST: Final = "lost"
 """Class of the answer of a call whose worker never told of it: from the grant of its turn to its latest end."""
 ROUNDING_MS: Final = 2
 """Start and end are each whole ms."""
+JUMP_MS: Final = 1000
+"""By less two clocks do not differ: workers tell their time some ms before it is written."""
 PAGE: Final = 2000
+RULES: Final = ("simultaneous", "too_early", "too_large", "starts_after_newer_stop", "over_rate")
+"""What ``Kept`` counts breaches of."""
 
 
 class Call(NamedTuple):
-    """An entry of the ledger; times are ms of Redis. ``id`` is the token of its turn and its number there."""
+    """An entry of the ledger; times are ms of Redis. ``id`` is the token of its turn and its number there.
+
+    ``entry`` is its place in the stream; ``run`` names the server, ``skew`` is its clock less the worker's, in ms, if
+    the worker told its own.
+    """
 
     lane: str
     account: str
@@ -39,6 +51,14 @@ class Call(NamedTuple):
     id: str
     worker: str
     seq: int
+    entry: str = ""
+    run: str = ""
+    skew: int | None = None
+
+    @property
+    def told(self) -> int:
+        """When it was written, ms."""
+        return int(self.entry.partition("-")[0] or 0)
 
     @property
     def kind(self) -> str:
@@ -89,13 +109,7 @@ class Kept:
     @property
     def breaches(self) -> int:
         """Rules broken; 0 is the promise."""
-        return (
-            self.simultaneous
-            + self.too_early
-            + self.too_large
-            + self.starts_after_newer_stop
-            + self.over_rate
-        )
+        return sum(getattr(self, rule) for rule in RULES)
 
     def document(self) -> dict[str, Any]:
         """As ``--json`` prints it."""
@@ -122,25 +136,47 @@ class Verdict:
 
 
 def verify(lanes: Lanes, since_s: float) -> Verdict:
-    """How the rules were kept in the last ``since_s`` seconds. Reads every entry of that time; one page at a time."""
+    """How the rules were kept in the last ``since_s`` seconds. Reads the whole ledger, one page at a time.
+
+    What lies before that time is not counted, but what came after it may break a rule with it: the gap, a stop.
+    """
     seconds, micros = lanes.client.time()
     since_ms = max(seconds * 1000 + micros // 1000 - int(since_s * 1000), 0)
-    calls = list(_read(lanes, since_ms))
-    rules: dict[str, Rules | None] = {}
-    for one in calls:
-        if one.account not in rules:
-            rules[one.account] = rules_of(lanes, one)
-    first = _page(lanes, "-", 1)
-    oldest = int(first[0][0].partition(b"-")[0]) if first else None
-    return Verdict(since_ms, oldest, judge(calls, rules))
+    calls = list(_read(lanes, "-"))
+    return Verdict(
+        since_ms, calls[0].told if calls else None, judge(calls, all_rules(lanes, calls), since_ms)
+    )
 
 
-def breaches(lanes: Lanes, since_s: float = 3600.0) -> dict[str, int]:
-    """Rules broken per campaign (``account/id``), also where there are none: what a gauge wants.
+class Recent:
+    """The calls of the last ``last_s`` seconds, for who looks again and again: each entry is read once."""
 
-    It reads all calls of that time, so ask for no more than is new, some minutes, if you ask often.
-    """
-    return {one.campaign: one.breaches for one in verify(lanes, since_s).campaigns}
+    def __init__(self, lanes: Lanes, last_s: float) -> None:
+        self._lanes, self._last_ms = lanes, int(last_s * 1000)
+        self._calls: deque[Call] = deque()
+        self._after = ""
+
+    def read(self) -> list[Call]:
+        """The calls that are new since the last time, and those that were told since."""
+        seconds, micros = self._lanes.client.time()
+        first = seconds * 1000 + micros // 1000 - self._last_ms
+        new = []
+        for one in _read(self._lanes, self._after or str(max(first, 0))):
+            new.append(one)
+            self._after = f"({one.entry}"
+        self._calls.extend(new)
+        while self._calls and self._calls[0].told < first:
+            self._calls.popleft()
+        return new
+
+    def judged(self) -> list[Kept]:
+        """How the rules were kept by what has been read."""
+        return judge(self._calls, all_rules(self._lanes, self._calls))
+
+
+def all_rules(lanes: Lanes, calls: Iterable[Call]) -> dict[str, Rules | None]:
+    """The rules of each account that was called."""
+    return {account: rules_of(lanes, one) for account, one in {one.account: one for one in calls}.items()}
 
 
 def rules_of(lanes: Lanes, call: Call) -> Rules | None:
@@ -157,24 +193,21 @@ def rules_of(lanes: Lanes, call: Call) -> Rules | None:
     return Rules(record.exclusive, gap_s, most, rates)
 
 
-def judge(calls: Iterable[Call], rules: Mapping[str, Rules | None]) -> list[Kept]:
-    """How the rules, by account, were kept: one record per campaign, by name."""
-    ordered = sorted(_once(calls), key=lambda one: (one.start, one.end))
+def judge(calls: Iterable[Call], rules: Mapping[str, Rules | None], since_ms: int = 0) -> list[Kept]:
+    """How the rules, by account, were kept by what was told from then on: one record per campaign, by name."""
+    ordered = sorted(_once(_on_one_clock(list(calls))), key=lambda one: (one.start, one.end))
     late = _over_rate(ordered, rules)
     places: dict[str, list[Call]] = {}
     for one in ordered:
         places.setdefault(one.place, []).append(one)
-    kept = [_place(mine, rules) for mine in places.values()]
-    for record, mine in zip(kept, places.values(), strict=True):
-        record.over_rate = sum(late[one.id] for one in mine)
-    return sorted(kept, key=lambda record: record.campaign)
+    kept = [_place(mine, rules, late, since_ms) for mine in places.values() if mine[-1].told >= since_ms]
+    return sorted((record for record in kept if record.calls), key=lambda record: record.campaign)
 
 
-def _read(lanes: Lanes, since_ms: int) -> Iterator[Call]:
-    first = str(since_ms)
+def _read(lanes: Lanes, first: str) -> Iterator[Call]:
     while page := _page(lanes, first, PAGE):
-        for _, fields in page:
-            yield _call({name.decode(): value.decode() for name, value in fields.items()})
+        for entry, fields in page:
+            yield _call(entry.decode(), {name.decode(): value.decode() for name, value in fields.items()})
         first = f"({page[-1][0].decode()}"
 
 
@@ -182,11 +215,13 @@ def _page(lanes: Lanes, first: str, n: int) -> list[tuple[bytes, dict[bytes, byt
     return lanes.client.xrange(lanes.key("made"), min=first, count=n)  # type: ignore[return-value]
 
 
-def _call(entry: Mapping[str, str]) -> Call:
-    start = int(float(entry["start"]))
+def _call(entry: str, fields: Mapping[str, str]) -> Call:
+    start = int(float(fields["start"]))
+    skew = fields.get("skew")  # entries of older workers have neither this nor a run
     return Call(
-        entry["lane"], entry["acct"], entry["op"], int(entry["size"]), start, start + int(float(entry["ms"])),
-        entry["answer"], entry["call"], entry["worker"], int(entry["seq"] or 0),
+        fields["lane"], fields["acct"], fields["op"], int(fields["size"]), start, start + int(float(fields["ms"])),
+        fields["answer"], fields["call"], fields["worker"], int(fields["seq"] or 0), entry, fields.get("run", ""),
+        int(float(skew)) if skew else None,
     )  # fmt: skip
 
 
@@ -197,33 +232,52 @@ def _once(calls: Iterable[Call]) -> list[Call]:
         other = found.setdefault(one.id, one)
         if (other.answer == LOST) != (one.answer == LOST):
             told, lost = (one, other) if other.answer == LOST else (other, one)
-            # A worker that was frozen sees the answer long after the dialer was done.
-            found[one.id] = told._replace(end=max(min(told.end, lost.end), told.start))
+            # A worker that was frozen sees the answer long after the dialer was done; unless it sent that late.
+            found[one.id] = told if told.start >= lost.end else told._replace(end=min(told.end, lost.end))
     return list(found.values())
 
 
-def _place(calls: Sequence[Call], rules: Mapping[str, Rules | None]) -> Kept:
-    """All but the rate, of the calls to one campaign in the order of their starts."""
-    kept = Kept(", ".join(sorted({one.campaign for one in calls})), len(calls))
-    leads: list[tuple[Call, Rules]] = []
+def _on_one_clock(calls: Sequence[Call]) -> list[Call]:
+    """The same by the clock of the first server, where that of a later one is another."""
+    skews: dict[str, list[int]] = {}
     for one in calls:
-        its = rules.get(one.account)
-        kept.without_answer += not one.answer.isdecimal()
-        if one.kind == "leads" and its and one.operation in its.most:
-            leads.append((one, its))
-            kept.largest_call = max(kept.largest_call, one.size)
-            kept.too_large += one.size > its.most[one.operation]
-    _space(leads, kept)
+        if one.skew is not None:
+            skews.setdefault(one.run, []).append(one.skew)
+    off = {run: round(median(found)) for run, found in skews.items()}
+    first = next(iter(off.values()), 0)
+    moved = {run: skew - first for run, skew in off.items() if abs(skew - first) > JUMP_MS}
+    return [
+        one._replace(start=one.start - by, end=one.end - by) if (by := moved.get(one.run, 0)) else one
+        for one in calls
+    ]
+
+
+def _place(
+    calls: Sequence[Call], rules: Mapping[str, Rules | None], late: Counter[str], since_ms: int
+) -> Kept:
+    """What was told since then of the calls to one campaign, in the order of their starts."""
+    recent = [one for one in calls if one.told >= since_ms]
+    kept = Kept(", ".join(sorted({one.campaign for one in recent})), len(recent))
+    leads: list[tuple[Call, Rules]] = []
     newest = 0
     for one in calls:
-        if one.kind == "state" and one.operation == "start":
-            kept.starts_after_newer_stop += one.seq < newest
+        counts, its = one.told >= since_ms, rules.get(one.account)
+        kept.without_answer += counts and not one.answer.isdecimal()
+        kept.over_rate += counts and late[one.id]
+        if one.kind == "leads" and its and one.operation in its.most:
+            leads.append((one, its))
+            if counts:
+                kept.largest_call = max(kept.largest_call, one.size)
+                kept.too_large += one.size > its.most[one.operation]
+        elif one.kind == "state" and one.operation == "start":
+            kept.starts_after_newer_stop += counts and one.seq < newest
         elif one.kind == "state" and one.operation in ("pause", "stop"):
             newest = max(newest, one.seq)
+    _space(leads, kept, since_ms)
     return kept
 
 
-def _space(leads: Sequence[tuple[Call, Rules]], kept: Kept) -> None:
+def _space(leads: Sequence[tuple[Call, Rules]], kept: Kept, since_ms: int) -> None:
     """How far apart the calls with leads were: in time with each other, or one before the other."""
     ends: list[int] = []
     free = ended = 0
@@ -232,15 +286,17 @@ def _space(leads: Sequence[tuple[Call, Rules]], kept: Kept) -> None:
             ends.pop(0)
         overlaps = bool(ends)
         insort(ends, one.end)
-        kept.most_at_once = max(kept.most_at_once, len(ends))
+        counts = one.told >= since_ms
+        if counts:
+            kept.most_at_once = max(kept.most_at_once, len(ends))
         if its.exclusive or its.gap_s:
-            if ended:
+            if ended and counts:
                 gap_s = max((one.start - ended) / 1000, 0.0)
                 kept.smallest_gap_s = min(
                     gap_s, gap_s if kept.smallest_gap_s is None else kept.smallest_gap_s
                 )
-            kept.simultaneous += overlaps
-            kept.too_early += not overlaps and one.start + ROUNDING_MS < free
+            kept.simultaneous += counts and overlaps
+            kept.too_early += counts and not overlaps and one.start + ROUNDING_MS < free
             ended = max(ended, one.end)
             free = max(free, one.end + int(its.gap_s * 1000))
 

@@ -52,7 +52,7 @@
 local P = KEYS[1]
 local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY = 5000, 3, 10, 2 ^ 30, '*'
 
-local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger', 'unsaid')
+local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger', 'unsaid', 'run_id')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(clock[1]) or 0)
 local quiet = tonumber(clock[2]) or 0

@@ -7,7 +7,7 @@ import pytest
 
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.lookups import LookUp
-from leadlane.workers.verifying import breaches, verify
+from leadlane.workers.verifying import verify
 from tests.unit.workers.desk import KEY, Desk, FakeDialer, leads, number
 from tests.unit.workers.lane_kit import GAP, LANE, LOST, Kit, move
 
@@ -128,4 +128,5 @@ def test_breaches_are_told_per_campaign_by_the_accounts_own_gap(gap_s: float, br
         call = {**CALLS[0], "n": n, "began": ended + 100, "ended": ended}
         lane = "leads/voiso/dialer.test/3"
         desk.engine.lanes.note({"lane": lane, "acct": "acct", "token": "t", "worker": "w", "call": call})
-    assert breaches(desk.engine.lanes) == {"acct/3": broken}
+    (one,) = verify(desk.engine.lanes, 3600).campaigns
+    assert (one.campaign, one.breaches) == ("acct/3", broken)
