@@ -66,7 +66,8 @@ class Job:
 
         The outcomes, ``waiting`` and ``dead`` add up to ``leads``. ``ended`` is true once the job has all its
         batches and each of them is done or dead. ``blocked_by`` says why nothing moves, or is None.
-        ``uncarried`` lists fields of these leads that the dialer cannot carry.
+        ``uncarried`` lists fields of these leads that the dialer cannot carry. ``undone_by`` is the job that takes
+        back what this one brought, ``undoes`` the one that this job takes back.
 
         Raises UnknownJob, Unreachable.
         """
@@ -82,6 +83,7 @@ class Job:
         counts["blocked_by"] = None if ended else blocked_by(self._jobs.lanes, fields)
         if "uncarried" in fields:
             counts["uncarried"] = fields["uncarried"].split(",")
+        counts |= {name: fields[name] for name in ("undoes", "undone_by") if name in fields}
         return counts
 
     def wait(self, timeout: float | None = None) -> dict[str, Any]:
@@ -108,3 +110,18 @@ class Job:
         """Cancel what has not left yet: batches ``cancelled``, ``flagged`` (on their way) and ``done``."""
         self.progress()
         return reaching_redis(lambda: self._jobs.cancel(self.id))
+
+    def undo(self) -> Job:
+        """Take back what this import brought: the job that does so; said again, the same one.
+
+        What has not left is cancelled. Leads that were, or may have been, created are removed as far as the dialer
+        can, also those of a call that is under way now; what was there before stays. Of the job, ``progress`` and
+        ``report`` tell leads that are ``removed`` (``updated``, where the dialer can only make them inactive) and,
+        with the reason, those that cannot be taken back: ``failed``, ``rejected``. It is stored when this returns,
+        also while no worker is there.
+
+        Raises UnknownJob; WrongUse if it is no import; Unreachable.
+        """
+        from leadlane.workers.undoing import undo
+
+        return Job(self._jobs, reaching_redis(lambda: undo(self._jobs, self.id)))

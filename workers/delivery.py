@@ -16,6 +16,7 @@ from leadlane.workers.ledger import Aboard, manifest, result
 from leadlane.workers.providers import Operation, Provider
 from leadlane.workers.providers.contract import no_others
 from leadlane.workers.transport import NoAnswer
+from leadlane.workers.undoing import brought
 from leadlane.workers.verdicts import Move, Verdict
 
 UNKNOWN_S = 60.0
@@ -57,6 +58,8 @@ class Delivery(Conduct):
         aboard: list[Aboard] = []
         found, moves = self.readable()
         for one in found:
+            if undoes := one.row.fields.get("undoes"):
+                one.keep_to_brought(self._became(undoes))
             one.adapt(one.row.fields["op"], operation)
             one.choose(operation)
             if operation.in_slices:
@@ -72,6 +75,10 @@ class Delivery(Conduct):
             else:
                 aboard.append(one)
         return aboard, moves
+
+    def _became(self, ticket: str) -> Mapping[str, str]:
+        """What became of each number of a batch that is undone."""
+        return self.engine.patiently(lambda: brought(self.engine.jobs, ticket))
 
     def _spare(self, aboard: list[Aboard], operation: Operation) -> tuple[list[Aboard], list[Move]]:
         """The same without those who have opted out; nothing goes while opt-outs are being taken in."""

@@ -218,3 +218,36 @@ class Intake:
             cut_into=cut_into,
             said=said,
         )
+
+
+def own_ticket(
+    facts: Facts,
+    operation: str,
+    campaign: str,
+    batch: payloads.Batch,
+    *,
+    id: str,  # noqa: A002  the ticket's own word
+    job: str,
+    lane: str,
+    codes: str = "",
+    why: Mapping[int | str, str] = MappingProxyType({}),
+    undoes: str = "",
+    front: bool = False,
+) -> Ticket:
+    """What the fleet itself has to tell a dialer of leads, as a ticket."""
+    return Ticket(
+        id=id,
+        lane=lane,
+        address={"campaign": campaign, "provider": facts.provider, "base_url": facts.base_url},
+        account=facts.name,
+        operation=operation,
+        campaign=campaign,
+        job=job,
+        payload=payloads.pack(batch),
+        n=len(batch.numbers),
+        size=len(batch.numbers) - codes.count("f"),
+        codes=codes,
+        why=why,
+        undoes=undoes,
+        front=front,
+    )

@@ -55,9 +55,19 @@ class Jobs:
         self.client = lanes.client
 
     def open(
-        self, account: str, campaign: str, lane: str, operation: str, *, job: str = "", key: str = ""
+        self,
+        account: str,
+        campaign: str,
+        lane: str,
+        operation: str,
+        *,
+        job: str = "",
+        key: str = "",
+        undoes: str = "",
     ) -> str:
         """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key.
+
+        ``undoes`` is the job that it takes back.
 
         The job of a command has one ticket: it is sealed from the start, and in no list of jobs.
         """
@@ -72,6 +82,8 @@ class Jobs:
         }
         if key:
             fields["key"] = key
+        if undoes:
+            fields["undoes"] = undoes
         with self.client.pipeline(transaction=True) as pipe:
             pipe.hset(self.lanes.key("job", job), mapping={**fields, "seen": str(now)})
             pipe.hsetnx(self.lanes.key("job", job), "created", now)
@@ -79,6 +91,8 @@ class Jobs:
                 pipe.hsetnx(self.lanes.key("job", job), "sealed", now)
             else:
                 pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
+            if undoes:
+                pipe.hset(self.lanes.key("job", undoes), "undone_by", job)
             pipe.execute()
         return job
 
@@ -184,12 +198,15 @@ class Jobs:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def cancel(self, job: str) -> dict[str, int]:
-        """Cancel what has not left, and seal the job: tickets ``cancelled``, ``flagged`` (aboard), ``done``."""
+        """Cancel what has not left, and seal the job: tickets ``cancelled``, ``flagged`` (aboard), ``done``.
+
+        What its producer stores later is cancelled, too. May be repeated, should this process die in its middle.
+        """
+        self.lanes.seal(job, cancelled=True)
         answers: dict[str, int] = {}
         for ticket in self.batches(job):
             answer = self.lanes.cancel(ticket)
             answers[answer] = answers.get(answer, 0) + 1
-        self.lanes.seal(job)
         return answers
 
     def cancel_task(self, ticket: str) -> str:

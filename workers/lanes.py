@@ -23,7 +23,7 @@ Class = Literal["urgent", "normal", "bulk"]
 CLASSES: dict[str, int] = {"urgent": 0, "normal": 1, "bulk": 2}
 ROW_FIELDS = (
     "acct", "op", "campaign", "job", "n", "class", "attempts", "first", "conflicts", "lost", "solo",
-    "search", "created", "calls", "options", "links", "cut", "seq",
+    "search", "created", "calls", "options", "links", "cut", "seq", "undoes",
 )  # fmt: skip
 SCRIPTS = (
     "admit", "alive", "boot", "cancel", "claim", "dead", "dispatch", "enter", "expire", "hold", "leave", "note",
@@ -41,15 +41,16 @@ MOST_RIDERS = 200
 class Ticket:
     """A new ticket: one batch, or one command, for one campaign.
 
-    ``n`` counts the rows of the batch, ``size`` those that are to be sent; ``options`` must be equal for
-    batches that share a call. ``signature`` is the JSON of the Celery task that waits for it, if it is not
-    one that can be made from these fields; ``linked`` that other tasks wait for it (link, chain, chord), so
-    that it must run to end. ``seq`` is the place of a command about a campaign's state among its like, 0 to be
-    given one; ``after`` the job whose end it waits for. A task of more leads than a batch may hold is cut: its
-    ticket has ``cut_into``, the number of pieces beside it, and each of those has ``piece_of``. One with ``front``
-    goes before all that waits. ``unturned`` is the scope of an opt-out: no leads lane of it is called until the
-    ticket is over. ``said`` has digests of what it says under an idempotency key; ``by`` names the producer that
-    fills its job, where only one may.
+    ``n`` counts the rows of the batch, ``size`` those that are to be sent; ``why`` has reasons by row, or by
+    outcome code; ``options`` must be equal for batches that share a call. ``signature`` is the JSON of the
+    Celery task that waits for it, if it is not one that can be made from these fields; ``linked`` that other
+    tasks wait for it (link, chain, chord), so that it must run to end. ``seq`` is the place of a command about
+    a campaign's state among its like, 0 to be given one; ``after`` the job whose end it waits for. A task of
+    more leads than a batch may hold is cut: its ticket has ``cut_into``, the number of pieces beside it, and
+    each of those has ``piece_of``. One with ``front`` goes before all that waits. ``unturned`` is the scope of
+    an opt-out: no leads lane of it is called until the ticket is over. ``said`` has digests of what it says
+    under an idempotency key; ``by`` names the producer that fills its job, where only one may. ``undoes`` is
+    the batch whose leads this one takes back.
     """
 
     id: str
@@ -65,7 +66,7 @@ class Ticket:
     priority: Class = "normal"
     group: Literal["leads", "control"] = "leads"
     codes: str = ""
-    why: Mapping[int, str] = field(default_factory=dict)
+    why: Mapping[int, str] | Mapping[int | str, str] = field(default_factory=dict)
     options: str = ""
     expires_in_ms: int | None = None
     signature: str = ""
@@ -78,6 +79,7 @@ class Ticket:
     after: str = ""
     said: str = ""
     by: str = ""
+    undoes: str = ""
 
     @property
     def kind(self) -> Literal["import", "other"]:
@@ -230,6 +232,7 @@ class Lanes:
             "unturned": ticket.unturned,
             "said": ticket.said,
             "by": ticket.by,
+            "undoes": ticket.undoes,
         }
         fields |= {name: value for name, value in more.items() if value}
         if ticket.seq is not None:
@@ -239,7 +242,7 @@ class Lanes:
         status, call = self._run(
             "submit", ticket.id, ticket.lane, ticket.group, CLASSES[ticket.priority], ticket.kind,
             self.vault.sealed(ticket.id, ticket.payload),
-            ticket.codes, json.dumps(ticket.why) if ticket.why else "", int(may_call), json.dumps(ticket.address),
+            ticket.codes, json.dumps(dict(ticket.why)) if ticket.why else "", int(may_call), json.dumps(ticket.address),
             int(bounded), *[part for pair in fields.items() for part in pair],
         )  # fmt: skip
         if status == b"taken":
@@ -429,9 +432,9 @@ class Lanes:
         """Say that a worker process lives, with its slots per queue; 0 ms says goodbye. The number alive."""
         return int(self._run("alive", worker, for_ms, *[part for pair in slots.items() for part in pair]))
 
-    def seal(self, job: str) -> int:
-        """Say that a job has all its batches: its number of leads."""
-        return int(self._run("seal", job))
+    def seal(self, job: str, *, cancelled: bool = False) -> int:
+        """Say that a job has all its batches: its number of leads. If ``cancelled``, what comes still is cancelled."""
+        return int(self._run("seal", job, int(cancelled)))
 
     def recount(self, lane: str) -> int:
         """Count anew the leads that wait in a lane: by how many the count was wrong."""

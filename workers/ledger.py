@@ -20,11 +20,18 @@ from leadlane.workers.vault import PLAIN, Vault
 MISSING_WORDS = "the dialer's answer did not name this number, twice"
 LOST_WORDS = "sent, but no answer came; sending again could double the lead"
 TWIN_WORDS = "the same number was in the same call"
+BROUGHT = frozenset(f"cCa?{NOT_SENT}{ANSWER_LOST}{LEFT_OUT}")
+"""Codes of leads that a batch has brought to the dialer, or may have, or still will if a person says so."""
 _TO_COME = frozenset(PENDING) - {TO_UPDATE}
 
 
 OPTED_OUT = "the person has opted out"
 OPTED_OUT_LOST = "sent, but no answer came; the person has opted out since, so it is not sent again"
+
+
+WAS_THERE = "the dialer had it before that job"
+UPDATED = "that job updated it, and what it was before is not known"
+NEVER_CAME = "that job did not bring it, after all: there is nothing to take back"
 
 
 def spared(code: str) -> tuple[str, str]:
@@ -149,6 +156,17 @@ class Aboard:
                     self.codes[p] = code
             elif not numbers.isdisjoint(operation.others(wire)):
                 self.replace(p, operation.without(wire, numbers))
+
+    def keep_to_brought(self, became: Mapping[str, str]) -> None:
+        """Take back no more than what the batch that is undone has brought; ``became`` has its codes by number."""
+        for p in self.pending:
+            code = became.get(self.batch.numbers[p], "c")
+            if code in BROUGHT:
+                continue
+            if code in ("d", "u", TO_UPDATE):
+                self.codes[p], self.why[str(p)] = ("d", WAS_THERE) if code == "d" else ("f", UPDATED)
+            else:
+                self.codes[p], self.why[str(p)] = "x", NEVER_CAME
 
     def replace(self, position: int, wire: str) -> None:
         """Send this instead of what is stored for the row."""

@@ -43,6 +43,10 @@ UNKNOWN_LEAD = (
     "the dialer's id of the lead is not known: this fleet did not import it, imported it as a file, whose answer "
     "has no ids, or so long ago that the id is forgotten"
 )
+UNKNOWN_LEAD_OF_BATCH = (
+    "the dialer's id of the lead that was brought is not known: its answer was lost, it came in a file, the number was "
+    "brought again since, or so long ago that the id is forgotten"
+)
 
 
 Lead = tuple[Aboard, int]
@@ -219,7 +223,7 @@ class Slice:
         lost = ANSWER_LOST if self.operation.resend_safe(wire) else "?"
         lead = self._lead_id(one, position) if self.operation.by_id else ""
         if self.operation.by_id and not lead:
-            return Ended("r", UNKNOWN_LEAD)
+            return Ended("r", UNKNOWN_LEAD_OF_BATCH if "undoes" in one.row.fields else UNKNOWN_LEAD)
         while time.monotonic() - asked > STALE_S:
             # What comes later than its slot meets those that come after it: their second would hold one too many.
             wait_ms, asked = self._begins(None, Ended(""), this, until)
@@ -271,7 +275,8 @@ class Slice:
 
     def _lead_id(self, one: Aboard, position: int) -> str:
         ids, number = self.engine.lead_ids, one.batch.numbers[position]
-        return self.engine.patiently(lambda: ids.find(self.account.name, self.campaign, number))
+        batch = one.row.fields.get("undoes", "")
+        return self.engine.patiently(lambda: ids.find(self.account.name, self.campaign, number, batch))
 
     def _request(self, wire: str, lead: str) -> Request:
         path = self.operation.path.format(campaign=quote(self.campaign, safe=""), lead=quote(lead, safe=""))
@@ -314,8 +319,8 @@ class Slice:
         if not code:
             return Ended(lost, problem, Verdict([Move(one, "dead", problem)], "ok", problem), failed=True)
         if reading.lead_id:
-            ids, lead_id = self.engine.lead_ids, reading.lead_id
-            self.engine.patiently(lambda: ids.keep(self.account.name, self.campaign, number, lead_id))
+            ids, lead_id, batch = self.engine.lead_ids, reading.lead_id, one.row.ticket
+            self.engine.patiently(lambda: ids.keep(self.account.name, self.campaign, number, lead_id, batch))
         return self._settled(one, position, code, reading.words.get(number, ""))
 
     def _settled(self, one: Aboard, position: int, code: str, words: str) -> Ended:

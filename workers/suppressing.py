@@ -18,7 +18,7 @@ from leadlane.workers.accounts import Facts, read_facts
 from leadlane.workers.command_turn import CommandTurn, done
 from leadlane.workers.conduct import Terms
 from leadlane.workers.engine import Engine
-from leadlane.workers.intake import BATCH
+from leadlane.workers.intake import BATCH, own_ticket
 from leadlane.workers.lanes import Ticket
 from leadlane.workers.optouts import EVERYWHERE, WORDS, Reached, holding, scopes
 from leadlane.workers.providers import Provider
@@ -132,16 +132,5 @@ def _telling(facts: Facts, id: str, lane: str, numbers: tuple[str, ...]) -> Tick
     assert opt_out  # noqa: S101  the caller has looked
     operation, campaign = facts.operation(opt_out.operation), lane.split("/", 3)[3]
     wires = [json.dumps(operation.wire({"phone_number": f"+{n}", **opt_out.fields})) for n in numbers]
-    return Ticket(
-        id=id,
-        lane=lane,
-        address={"campaign": campaign, "provider": facts.provider, "base_url": facts.base_url},
-        account=facts.name,
-        operation=opt_out.operation,
-        campaign=campaign,
-        job=id,
-        payload=payloads.pack(payloads.Batch.of(0, opt_out.operation, numbers, wires)),
-        n=len(numbers),
-        size=len(numbers),
-        front=True,
-    )
+    batch = payloads.Batch.of(0, opt_out.operation, numbers, wires)
+    return own_ticket(facts, opt_out.operation, campaign, batch, id=id, job=id, lane=lane, front=True)

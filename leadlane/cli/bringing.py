@@ -268,8 +268,12 @@ def finish(
     json: bool,
     more: Mapping[str, Any] | None = None,
     report: Callable[[], None] | None = None,
+    tell: Callable[[], list[dict[str, Any]]] | None = None,
 ) -> None:
-    """Watch the job to its end, say what became of its leads and exit with the code that fits."""
+    """Watch the job to its end, say what became of its leads and exit with the code that fits.
+
+    ``tell`` gives the reasons that are to be shown, too.
+    """
     from .watching import display, follow
 
     with _named(job):
@@ -281,11 +285,13 @@ def finish(
             if json:
                 output.document(output.job_document(job.id, campaign, job.progress(), **(more or {})))
             raise typer.Exit(INTERRUPTED) from None
+    reasons = {"reasons": tell()} if tell else {}
     if json:
-        output.document(output.job_document(job.id, campaign, progress, **(more or {})))
+        output.document(output.job_document(job.id, campaign, progress, **(more or {}), **reasons))
     else:
         output.line(f"job {job.id} for {campaign} has ended")
         output.outcomes(progress)
+        output.reasons(reasons.get("reasons", []))
     _tell_uncarried(progress)
     if dead := progress.get("dead"):
         output.note(

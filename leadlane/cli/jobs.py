@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
@@ -26,7 +27,7 @@ ONLY: Final = (output.NOT_DELIVERED, *(outcome.value for outcome in Outcome), "w
 Id = Annotated[str, typer.Argument(metavar="ID", help="The job's id, as import says it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
-jobs = typer.Typer(no_args_is_help=True, help="What became of imports: progress, report, cancel.")
+jobs = typer.Typer(no_args_is_help=True, help="What became of imports: progress, report, cancel, undo.")
 
 
 @jobs.command("list", epilog="Example: leadlane job list --limit 5")
@@ -43,7 +44,7 @@ def list_jobs(
         {
             "job": id,
             "campaign": _campaign(fields),
-            "operation": fields["op"],
+            "operation": _operation(fields),
             "began": moment(fields.get("created")),
             **counts_of(fields),
             "ended": "ended" in fields,
@@ -68,7 +69,7 @@ def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
                 id,
                 _campaign(fields),
                 progress,
-                operation=fields["op"],
+                operation=_operation(fields),
                 began=moment(fields.get("created")),
                 batches=int(fields.get("batches", 0)),
             )
@@ -76,9 +77,11 @@ def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
         return
     state = "has ended" if progress["ended"] else "is on its way" if "sealed" in fields else "is open"
     output.line(
-        f"job {id}: {fields['op']} for {_campaign(fields)} of {moment(fields.get('created'))} {state}"
+        f"job {id}: {_operation(fields)} for {_campaign(fields)} of {moment(fields.get('created'))} {state}"
     )
     output.outcomes(progress)
+    if "undone_by" in progress:
+        output.line(f"undone by job {progress['undone_by']}")
     if progress["blocked_by"]:
         output.line(f"blocked by: {progress['blocked_by']}")
 
@@ -139,6 +142,46 @@ def cancel(id: Id, json: AsJson = False) -> None:  # noqa: A002
     output.outcomes(progress)
 
 
+@jobs.command("undo", epilog="Example: leadlane job undo 4be0643f1d98573b --wait")
+def undo(
+    id: Id,  # noqa: A002
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until all is taken back.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Take back what an import brought, as far as the dialer can, and say what it cannot.
+
+    What has not left is cancelled. Leads that the import created, or may have, are removed by a job of its own; what
+    the dialer had before stays. It is stored at once and done by the workers, whenever they are there.
+
+    Exit code: 0 done (with --no-wait: stored), 1 done but for leads that cannot be taken back, 2 wrong use, 3 could
+    not reach what it needs.
+    """
+    from .bringing import finish
+
+    job, fields = _job(id)
+    undoing, campaign = job.undo(), _campaign(fields)
+    if wait:
+        finish(undoing, campaign, json=json, tell=lambda: reasons(undoing))
+    progress = undoing.progress()
+    told = reasons(undoing)
+    if json:
+        output.document(output.job_document(undoing.id, campaign, progress, reasons=told))
+    else:
+        output.line(f"job {undoing.id} takes back {progress['leads']:,} leads of job {id} for {campaign}")
+        output.outcomes(progress)
+        output.reasons(told)
+        if progress["blocked_by"]:
+            output.note(f"nothing moves yet: {progress['blocked_by']}")
+    if progress["ended"]:
+        raise typer.Exit(output.exit_code(progress))
+
+
+def reasons(job: Job) -> list[dict[str, Any]]:
+    """How many leads of a job ended how, and why, where there is a reason; the most first."""
+    counted = Counter((row["outcome"], row["reason"]) for row in job.report() if row["reason"])
+    return [{"outcome": outcome, "leads": n, "reason": why} for (outcome, why), n in counted.most_common()]
+
+
 def newest(store: Jobs, limit: int) -> list[tuple[str, dict[str, str]]]:
     """Ids and fields of the newest jobs."""
     ids: list[bytes] = store.client.zrevrange(store.lanes.key("jobs"), 0, limit - 1)  # type: ignore[assignment]
@@ -163,6 +206,10 @@ def _job(id: str) -> tuple[Job, dict[str, str]]:  # noqa: A002
     if not fields:
         raise UnknownJob(id)
     return Job(kept, id), fields
+
+
+def _operation(fields: Mapping[str, str]) -> str:
+    return "undo" if "undoes" in fields else fields["op"]
 
 
 def _campaign(fields: Mapping[str, str]) -> str:

@@ -83,6 +83,13 @@ def outcomes(progress: Mapping[str, Any]) -> None:
     table(("outcome", "leads"), [*((name, n) for name, n in counted if n), ("all", progress["leads"])])
 
 
+def reasons(told: Sequence[Mapping[str, Any]]) -> None:
+    """The table of why leads ended so; nothing if there is no reason."""
+    if told:
+        line("")
+        table(("outcome", "leads", "reason"), [(one["outcome"], one["leads"], one["reason"]) for one in told])
+
+
 def job_document(job: str, campaign: str, progress: Mapping[str, Any], **more: object) -> dict[str, Any]:
     """A job as programs get it: every outcome, also those that no lead had."""
     counted = {one.value: progress.get(one.value, 0) for one in Outcome}

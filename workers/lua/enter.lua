@@ -16,7 +16,7 @@
 --   payload, fields ...} with the fields in the order of FIELDS; or {'parked'}, {'elsewhere'}, {'unknown'},
 --   {'done', how}, {'dead', reason}.
 local FIELDS = { 'acct', 'op', 'campaign', 'job', 'n', 'class', 'attempts', 'first', 'conflicts', 'lost', 'solo',
-  'search', 'created', 'calls', 'options', 'links', 'cut', 'seq' }
+  'search', 'created', 'calls', 'options', 'links', 'cut', 'seq', 'undoes' }
 local SLICE_ROOM = 1000
 local id, token, number = ARGV[1], ARGV[2], num(ARGV[3])
 local lost_ms, gap_ms, room, riders = num(ARGV[6]), num(ARGV[7]), num(ARGV[8]), num(ARGV[9])

@@ -37,7 +37,8 @@ local function has_room()
   return true
 end
 
-if ARGV[11] == '1' and not has_room() then
+local cancelled = redis.call('HEXISTS', P .. ':job:' .. job, 'cancel') == 1
+if ARGV[11] == '1' and not cancelled and not has_room() then
   redis.call('HSET', P .. ':job:' .. job, 'refused', fields.size)
   return { 'full', false }
 end
@@ -65,6 +66,11 @@ if redis.call('HEXISTS', P .. ':job:' .. job, 'ended') == 1 then reopen_job(job)
 redis.call('RPUSH', P .. ':batches:' .. job, id)
 count_waiting(lane, fields.acct, fields.size, 1)
 if ARGV[7] ~= '' then record(id, job, n, ARGV[7], ARGV[8] ~= '' and cjson.decode(ARGV[8]) or nil) end
+
+if cancelled then
+  end_unsent(id, 'x', 'cancelled')
+  return { 'new', false }
+end
 
 if fields.seq then
   redis.call('HSET', ticket_key(id), 'seq', sequence(lane, tonumber(fields.seq)))

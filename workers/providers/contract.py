@@ -157,6 +157,18 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
+class TakingBack:
+    """How a lead that was imported is taken back: an operation, with these fields of the lead.
+
+    ``words`` say what that leaves, where the lead does not go.
+    """
+
+    operation: str = "remove"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """A call that carries no leads.
 
@@ -287,6 +299,7 @@ class Provider:
         budget: headers that tell how many calls are left, and when (Unix seconds) the count begins anew.
         closed_words: words in a refusal that mean that the campaign, not a lead, is the trouble.
         opt_out: how a campaign is told of an opt-out; None if it cannot be.
+        undo: how an import is undone, where the account has the operation.
         states: campaign states, where the dialer lets us see or set them.
         agents: agents of campaigns, where it has such.
     """
@@ -306,6 +319,7 @@ class Provider:
     rates: tuple[str, ...] = ()
     budget: tuple[str, str] | None = None
     opt_out: OptOut | None = None
+    undo: TakingBack = TakingBack()
     states: States | None = None
     agents: Agents | None = None
 

@@ -22,6 +22,7 @@ from leadlane.workers.providers.contract import (
     Provider,
     Reading,
     States,
+    TakingBack,
     always,
     array,
 )
@@ -160,6 +161,12 @@ VOISO = Provider(
     closed_words=("should be live",),
     source=RUNNING,
     opt_out=OptOut("update", {"active": False}),
+    undo=TakingBack(
+        "update",
+        {"active": False},
+        "made inactive: Voiso has no removal, so it keeps the lead and does not call it; an import of the number finds "
+        "a duplicate, an update with active: true brings it back",
+    ),
     states=STATES,
     agents=AGENTS,
     operations={
