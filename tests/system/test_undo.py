@@ -139,5 +139,5 @@ def test_what_cannot_be_taken_back_is_told_with_its_reason(town: Town) -> None:
     ended = town.run("job", "undo", second.id, "--wait")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"undone by job {second.id}-undo" in town.run("job", "show", second.id).stdout
-    assert called(town, "dialnexa") == set()
+    assert called(town, "dialnexa") == digits(3)  # the lead of the first job, which nobody can name
     assert worker.running
