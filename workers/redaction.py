@@ -169,6 +169,13 @@ class SafeConsumer(Consumer):
         super().register_with_event_loop(hub)
         hub.call_repeatedly(EVENTS_EVERY_S, self._flush_events)  # type: ignore[attr-defined]  # nor in the stub
 
+    def cancel_active_requests(self) -> None:
+        """A cold shutdown (SIGQUIT) lets threads end what they do: celery 5.7.0 would try to kill them, and fail.
+
+        Only who waits for Redis gives up, as in a warm one; what runs ends by the deadline of its call.
+        """
+        self.app.stopping.set()  # type: ignore[attr-defined]  # the app of a worker has it
+
     def on_unknown_message(self, body: object, message: Any) -> None:  # noqa: ARG002
         """No task at all: dropped."""
         super().on_unknown_message(None, _Sealed(message))

@@ -32,7 +32,7 @@ from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
 from leadlane.workers.optouts import OptOuts
-from leadlane.workers.pulse import ROUND_S, Pulse, answers
+from leadlane.workers.pulse import ROUND_S, Pulse, all_stuck, answers
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
@@ -46,6 +46,8 @@ class WorkerApp(Celery):
 
     leadlane: Settings
     engine: Engine
+    stopping: threading.Event
+    """Set when tasks that wait for Redis shall give up."""
     heartbeat: Path | None = None
     """The file of its pulse, if it shall have one."""
 
@@ -63,7 +65,7 @@ class LaneStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Make the engine and give it to the app, where tasks find it."""
         app: WorkerApp = parent.app
-        stopping = threading.Event()
+        app.stopping = stopping = threading.Event()
         app.engine, self.dispatcher = once_redis_answers(
             lambda: build_engine(
                 app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
@@ -77,8 +79,13 @@ class LaneStep(bootsteps.StartStopStep):
         if app.heartbeat:
             keeper, broker = self.keeper, reach_at_once(app.leadlane, app.leadlane.broker_url)
             pulse = Pulse(app.heartbeat, keeps=lambda: keeper.lives, broker_answers=lambda: answers(broker))
+
+            def comes_round() -> None:
+                if not all_stuck(state.active_requests, parent.concurrency - reserved(parent), time.time()):
+                    pulse.came_round()
+
             # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
-            parent.timer.call_repeatedly(ROUND_S, pulse.came_round)
+            parent.timer.call_repeatedly(ROUND_S, comes_round)
             pulse.start()
         settle_down()
         signals.worker_shutdown.connect(self._gone, sender=parent)
@@ -128,12 +135,20 @@ def settle_down() -> None:
 def slots(parent: Any) -> dict[str, int]:
     """Calls of each queue this worker can work on at once; one slot is kept for intake, some for control."""
     consumed = set(parent.app.amqp.queues.consume_from)
-    threads = max(parent.concurrency or 1, 1)
-    reserved = RESERVED if threads > RESERVED and {"control"} < consumed else 0
+    threads, kept = max(parent.concurrency or 1, 1), reserved(parent)
     return {
-        "turns": max(threads - reserved - len(consumed & {"intake"}), 1) if "turns" in consumed else 0,
-        "control": max(threads if consumed == {"control"} else reserved, 1) if "control" in consumed else 0,
+        "turns": max(threads - kept - len(consumed & {"intake"}), 1) if "turns" in consumed else 0,
+        "control": max(threads if consumed == {"control"} else kept, 1) if "control" in consumed else 0,
     }
+
+
+def reserved(parent: Any) -> int:
+    """Threads of this worker that only commands may use."""
+    return (
+        RESERVED
+        if parent.concurrency > RESERVED and {"control"} < set(parent.app.amqp.queues.consume_from)
+        else 0
+    )
 
 
 def build_engine(

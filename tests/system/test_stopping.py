@@ -34,16 +34,22 @@ def test_a_worker_told_to_end_keeps_the_answers_of_its_calls(town: Town) -> None
 
 @pytest.mark.slow
 def test_workers_replaced_one_after_another_under_load_lose_and_repeat_nothing(town: Town) -> None:
-    workers = [town.worker("w1"), town.worker("w2")]
-    fleet = town.fleet()
-    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(3500)) for campaign in (1, 2, 3)]
-    for i in range(2):
+    workers = [town.worker(f"old{i}") for i in range(4)]
+    fleet, jobs = town.fleet(), []
+    quiet = town.client.hget("leadlane:clock", "quiet")
+    for i in range(4):
+        start = 1 + 2000 * i
+        jobs += [
+            fleet.campaign(f"voiso/{campaign}").import_leads(leads(2000, start=start))
+            for campaign in range(1, 7)
+        ]
         until(lambda: running(town))
+        workers.append(town.worker(f"new{i}"))
         assert workers.pop(0).stop() == 0
-        workers.append(town.worker(f"again{i}"))
     all_arrived(town, *jobs)
-    assert len(calls(town)) == 3 * 4
+    assert len(calls(town)) == 4 * 6 * 2
     assert town.sandbox.verify()["doubled"] == 0
+    assert town.client.hget("leadlane:clock", "quiet") == quiet  # no lane had to wait for anybody
 
 
 def test_a_worker_told_to_end_while_redis_is_away_ends(town: Town) -> None:

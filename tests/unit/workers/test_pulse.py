@@ -1,8 +1,9 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from leadlane.workers.pulse import STALE_S, Pulse
+from leadlane.workers.pulse import STALE_S, STUCK_S, Pulse, all_stuck
 
 
 class World:
@@ -60,3 +61,11 @@ def test_a_worker_that_renews_no_leases_is_not_well(world: World) -> None:
 
 def test_a_file_that_cannot_be_touched_ends_nothing(tmp_path: Path) -> None:
     Pulse(tmp_path / "nowhere" / "pulse", keeps=lambda: True, broker_answers=lambda: True).beat()
+
+
+def test_threads_are_stuck_when_all_of_them_have_been_at_their_tasks_for_too_long() -> None:
+    now = 10_000.0
+    began = [now - STUCK_S - 1, now - STUCK_S - 1, now - 1, None]  # the last is not begun yet
+    requests = [SimpleNamespace(time_start=start) for start in began]
+    assert all_stuck(requests, 2, now)
+    assert not all_stuck(requests, 3, now)

@@ -1,0 +1,108 @@
+"""However a worker ends, its lanes go on with others, and nothing that it had done is done again."""
+
+import signal
+import time
+
+import pytest
+
+from leadlane.workers.lanes import Lanes
+from tests.system import crashing_worker, wedged_worker
+from tests.system.conftest import Town, until
+from tests.system.judge import all_arrived, calls, leads, running
+
+
+@pytest.fixture
+def town(town: Town) -> Town:
+    town.account("voiso", timeout_s="2", lost_call_s="2")
+    town.env |= {"LEADLANE_VISIBILITY_TIMEOUT_S": "5", "LEADLANE_LEASE_S": "3"}
+    town.sandbox.change(call_time_s=0.8)
+    return town
+
+
+@pytest.mark.parametrize(
+    ("number", "remapped"),
+    [
+        pytest.param(signal.SIGQUIT, {}, id="SIGQUIT"),
+        pytest.param(
+            signal.SIGTERM, {"REMAP_SIGTERM": "SIGQUIT"}, id="SIGTERM that is one", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_cold_shutdown_keeps_the_answers_of_its_calls(
+    town: Town, number: signal.Signals, remapped: dict[str, str]
+) -> None:
+    town.env |= remapped
+    worker = town.worker("first")
+    fleet = town.fleet()
+    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(2500)) for campaign in (1, 2)]
+    until(lambda: len(running(town)) == 2)
+    worker.signal(number)
+    worker.wait()
+    assert "Unrecoverable error" not in worker.logged()
+    answered = calls(town)
+    assert all(call["answered"] for call in answered)
+    assert sum(job.progress()["created"] for job in jobs) == sum(call["size"] for call in answered)
+    town.worker("second")
+    all_arrived(town, *jobs)
+    assert len(calls(town)) == 6  # nothing was sent again
+    assert town.sandbox.verify()["doubled"] == 0
+
+
+@pytest.mark.slow
+def test_a_cold_shutdown_while_redis_is_away_ends(town: Town) -> None:
+    worker = town.worker("first")
+    job = town.fleet().campaign("voiso/1").import_leads(leads(2500))
+    until(lambda: running(town))
+    town.redis.kill()
+    try:
+        until(lambda: not running(town))  # its answer is there, and cannot be written
+        worker.signal(signal.SIGQUIT)
+        worker.wait()
+    finally:
+        town.redis.start()
+    town.worker("second")
+    all_arrived(town, job)
+
+
+@pytest.mark.slow
+def test_a_batch_that_kills_each_worker_is_given_up_and_its_riders_come_through(
+    town: Town, lanes: Lanes
+) -> None:
+    """As when the kernel ends whoever works on it for want of memory."""
+    town.env["LEADLANE_MAX_ATTEMPTS"] = "3"
+    town.account("voiso", timeout_s="1", lost_call_s="1")
+    campaign = town.fleet().campaign("voiso/1")
+    lanes.hold("account", "voiso", "until all is there, so that they travel together")
+    jobs = [campaign.import_leads(leads(50, start=1 + 50 * i)) for i in range(3)]
+    deadly = campaign.import_leads([{"phone_number": crashing_worker.DEADLY}])
+    jobs += [campaign.import_leads(leads(50, start=1001 + 50 * i)) for i in range(3)]
+    lanes.hold("account", "voiso", "")
+    deaths = 0
+    while not deadly.progress()["dead"]:
+        worker = town.worker(f"w{deaths}", main=(crashing_worker.__file__, crashing_worker.DEADLY, "SIGKILL"))
+        until(lambda worker=worker: not worker.running or deadly.progress()["dead"])
+        deaths += not worker.running
+    assert deaths == 3
+    all_arrived(town, *jobs)
+    (row,) = deadly.report()
+    assert row["reason"].startswith("too_many_attempts")
+    assert calls(town)[0]["size"] == 50  # nothing of the calls with it has left
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["consumer", "threads"])
+def test_a_worker_that_lives_and_does_nothing_has_no_pulse(town: Town, how: str) -> None:
+    file = town.folder / "pulse"
+    words = ("--heartbeat", str(file))
+    worker = town.worker("wedged", 3, None, *words, main=(wedged_worker.__file__, how))
+    until(file.exists)
+    fleet = town.fleet()
+    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(10)) for campaign in (1, 2, 3)]
+    if how == "consumer":
+        all_arrived(town, *jobs)
+        worker.signal(signal.SIGUSR2)
+    until(lambda: '"no pulse"' in worker.logged())
+    file.unlink()
+    time.sleep(3)  # six rounds in which it would be touched
+    assert worker.running
+    assert not file.exists()
