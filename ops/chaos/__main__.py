@@ -8,8 +8,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ from celery.result import AsyncResult
 
 from leadlane.cli import output
 from leadlane.fleet import Fleet
-from leadlane.ops.chaos.arena import Arena
+from leadlane.ops.chaos.arena import LANES, Arena
 from leadlane.ops.chaos.judge import Findings, Told, judge
-from leadlane.ops.chaos.plan import ROLES, Conditions, errand
+from leadlane.ops.chaos.plan import ROLES, Conditions, errand, frozen
 from leadlane.ops.chaos.producer import Journal, journal_of, task_id
+from leadlane.ops.chaos.standstill import SLACK_S
 from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.jobs import Jobs
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else nothing that was started would be ended
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
-    conditions = Conditions(
+    conditions = frozen(asked.freezes, seed) if asked.freezes else Conditions(
         minutes=asked.minutes, seed=seed, workers=asked.workers, threads=asked.threads,
         timeout_s=asked.timeout, lost_call_s=asked.lost_call, lease_s=asked.lease, appendfsync=asked.fsync,
     )  # fmt: skip
@@ -53,7 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
         found = verdict(arena)
     for note in found.notes:
         output.note(note)
-    output.table(("what", "", "how much"), rows(arena, found))
+    told = list(rows(arena, found))
+    output.table(("what", "", "how much"), told)
+    if asked.markdown:
+        asked.markdown.write_text(markdown(told))
     right = settled and not found.wrong and not arena.blows["ended by itself"]
     output.line(
         "nothing lost, nothing doubled, no rule broken" if right else f"NOT SO; logs and audit: {folder}"
@@ -64,17 +67,24 @@ def main(arguments: list[str] | None = None) -> int:
 def verdict(arena: Arena) -> Findings:
     """Ask producers' side and dialers' side, and compare."""
     settings = load_settings(environ=arena.environ)
-    told = list(_told(settings, arena))
-    addresses = {one.errand.address for one in told}
     books = {
         address: {number.lstrip("+"): of for number, of in arena.sandbox.leads(campaign, dialer).items()}
-        for address in addresses
+        for address in LANES
         for dialer, campaign in [address.split("/")]
     }
+    conditions = arena.conditions
     return judge(
-        told, arena.sandbox.audit(), arena.sandbox.verify(), books, arena.workers,
-        timeout_s=arena.conditions.timeout_s, gap_s=arena.conditions.gap_s,
-    )  # fmt: skip
+        _told(settings, arena),
+        arena.sandbox.audit(),
+        arena.sandbox.verify(),
+        books,
+        arena.workers,
+        arena.freezes,
+        arena.causes,
+        timeout_s=conditions.timeout_s,
+        lost_call_s=conditions.lost_call_s,
+        gap_s=conditions.gap_s,
+    )
 
 
 def _told(settings: Settings, arena: Arena) -> Iterator[Told]:
@@ -103,9 +113,7 @@ def _told(settings: Settings, arena: Arena) -> Iterator[Told]:
 
 def rows(arena: Arena, found: Findings) -> Iterator[tuple[str, str, object]]:
     """The table's rows: what, an explanation, how much."""
-    blows, lane = arena.blows, found.standstill
-    meant = Counter(blow for moment, blow in arena.fallen if lane[1] <= moment <= lane[2])
-    meanwhile = ", ".join(f"{n} {blow}" for blow, n in meant.items()) or "nothing"
+    blows = arena.blows
     again = sum(Journal(journal_of(arena.folder, role)).again for role in ROLES)
     yield "leads in", "", found.leads
     for outcome, n in found.outcomes.most_common():
@@ -120,19 +128,38 @@ def rows(arena: Arena, found: Findings) -> Iterator[tuple[str, str, object]]:
     yield "rules broken", "simultaneous", found.simultaneous
     yield "", "within the gap", found.within_gap
     yield "", "over the rate", found.over_rate
+    yield "", "without a lease, by workers that had been frozen", found.unleased
     yield "", "other", found.other_breaches
     yield "answers lost", "leads sent again: their answer died with its worker", found.excused
     yield "messages lost", "tasks by name sent again after no worker had entered them", again
-    yield "standstill", f"seconds at most, of {lane[0]}; meanwhile {meanwhile}", f"{found.standstill_s:.1f}"
+    yield "standstill", f"seconds at most; {found.standstill}", f"{found.standstill.lasted_s:.1f}"
+    yield (
+        "",
+        f"seconds of one that no rule explains; up to {SLACK_S:g} are not counted",
+        f"{found.beyond_s:.1f}",
+    )
     yield "calls", "that reached the dialers", found.calls
     yield "kills", "of workers", blows["kill"]
     yield "", "of producers", blows["producer"]
     yield "freezes", "of workers", blows["freeze"]
+    yield "", "turns they held", found.frozen_turns
+    yield "", "of those, with a call in the air", found.frozen_calls
+    yield "", "of those, gone on with by others meanwhile", found.taken_over
     yield "restarts", "of Redis, clean", blows["restart"]
     yield "", "of Redis, kill -9", blows["crash"]
     yield "outages", "of the dialers", blows["outage"]
     yield "bursts of 429", "", blows["throttle"]
     yield "ended", "workers and producers that ended by themselves", blows["ended by itself"]
+
+
+def markdown(told: Iterable[tuple[str, str, object]]) -> str:
+    """The table as Markdown has it."""
+    lines = ["| what | | how much |", "|---|---|---:|"]
+    lines += [
+        f"| {what} | {about} | {much:,} |" if isinstance(much, int) else f"| {what} | {about} | {much} |"
+        for what, about, much in told
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -143,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="how long blows fall (%(default)s)")
     parser.add_argument("--seed", type=int, help="of an earlier run, to have its schedule again")
+    parser.add_argument("--freezes", type=int, metavar="N", default=0,
+                        help="nothing but this: N times a worker stands still for a minute")  # fmt: skip
     parser.add_argument("--workers", type=int, default=4, help="worker processes (%(default)s)")
     parser.add_argument("--threads", type=int, default=6, help="of each (%(default)s)")
     parser.add_argument("--timeout", type=float, default=5.0, metavar="S", help="timeout_s (%(default)s)")
@@ -154,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--folder", type=Path, help="for logs, journals and the audit; a new one without this"
     )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, for documents")
     return parser
 
 

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from leadlane.cli import output
-from leadlane.ops.chaos.judge import Span, Worker, dark_since
+from leadlane.ops.chaos.judge import Freeze, Worker, dark_since
 from leadlane.ops.chaos.plan import (
     BURST,
     EVERY_S,
@@ -33,18 +33,21 @@ from leadlane.ops.chaos.plan import (
     strikes,
 )
 from leadlane.ops.chaos.producer import journal_of
+from leadlane.ops.chaos.standstill import CALLED_AGAIN_S, Cause, Span
 from leadlane.ops.children import Child
 from leadlane.ops.embedded import EmbeddedRedis
 from leadlane.ops.local import sandbox_account
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.ops.sandbox.settings import SCOPES
 from leadlane.schemas.errors import Unreachable
+from leadlane.workers.accounts import lane_at
 
 SPARE_KEYS: Final = 100
 LOOK_S: Final = 0.05
 TELL_S: Final = 30.0
 LATER_S: Final = 0.2
 STARTS_WITHIN_S: Final = 60.0
+LANES: Final = sorted({f"{role.account}/{campaign}" for role in ROLES for campaign in role.campaigns})
 
 
 class Fighter:
@@ -53,6 +56,7 @@ class Fighter:
     def __init__(self, child: Child, worker: Worker) -> None:
         self.child, self.worker = child, worker
         self.frozen: float | None = None
+        self.lanes: tuple[str, ...] = ()  # where it held a turn as it froze
 
 
 class Arena:
@@ -60,7 +64,8 @@ class Arena:
 
     Attributes:
         blows: how many of each kind have fallen; ``ended by itself`` counts workers that nobody killed.
-        fallen: when each fell, Unix seconds, and its kind.
+        causes: what lets lanes stand still.
+        freezes: of workers that have thawed.
         workers: every worker there ever was, by the label of its API key.
     """
 
@@ -76,7 +81,8 @@ class Arena:
         )
         self.redis = EmbeddedRedis(appendfsync=conditions.appendfsync)
         self.blows: dict[str, int] = dict.fromkeys(EVERY_S, 0) | {"ended by itself": 0}
-        self.fallen: list[tuple[float, str]] = []
+        self.causes: list[Cause] = []
+        self.freezes: list[Freeze] = []
         self.workers: dict[str, Worker] = {}
         self.away: list[Span] = []  # when Redis was
         self._away_since: float | None = None
@@ -217,6 +223,7 @@ class Arena:
         began = now if fighter.frozen is None else fighter.frozen
         fighter.worker.dark.append((dark_since(began, away), float("inf")))
         fighter.child.kill()
+        self._went_down(fighter)
         self._fighters.remove(fighter)
         self._fighters.append(self._fighter())
 
@@ -229,9 +236,27 @@ class Arena:
             pass  # they are still those that were up
         return [one for one in self._fighters if one.child.pid in self._pids and one.frozen is None]
 
-    def _count(self, blow: str) -> None:
-        self.blows[blow] += 1
-        self.fallen.append((time.time(), blow))
+    def _went_down(self, fighter: Fighter) -> tuple[str, ...]:
+        """What its end, or its freeze, does to lanes; those that it held. While Redis is away nobody can say."""
+        held, now = [], time.time()
+        gone = f":{fighter.child.pid}:".encode()
+        try:
+            for lane in LANES:
+                account, _, campaign = lane.partition("/")
+                name = lane_at(account, self.sandbox.url, campaign, "leads")
+                state, worker, until, token = self._client.hmget(
+                    f"leadlane:lane:{name}", "state", "worker", "until", "token"
+                )
+                if state == b"called":
+                    self.causes.append(Cause(now, now + CALLED_AGAIN_S, "message lost", lane))
+                elif state == b"held" and gone in (worker or b""):
+                    held.append(lane)
+                    probes = self._client.hget(f"leadlane:acct:{account}", "probe") == token
+                    over = float(until) / 1000 + self.conditions.gap_s
+                    self.causes.append(Cause(now, over, "turn lost", account if probes else lane))
+        except RedisError:
+            pass
+        return tuple(held)
 
     # the blows; the names are those of the plan
 
@@ -239,7 +264,7 @@ class Arena:
         """Strike one of those who are up as soon as there are two: else nobody would ever get to work."""
         up = self._up()
         if len(up) > 1:
-            self._count(strike.blow)
+            self.blows[strike.blow] += 1
             act(up[int(strike.pick * len(up))])
         elif time.monotonic() < self._ends:
             self._at(time.monotonic() + LATER_S, partial(self._strike_one, strike, act))
@@ -251,13 +276,18 @@ class Arena:
         def freeze(fighter: Fighter) -> None:
             fighter.frozen = time.monotonic()
             os.kill(fighter.child.pid, signal.SIGSTOP)
+            fighter.lanes = self._went_down(fighter)
+            # What it waited for on its broker connection it has taken, and will not serve.
+            self.causes.append(Cause(time.time(), time.time() + 1 + CALLED_AGAIN_S, "freeze"))
             self._at(fighter.frozen + strike.lasts_s, partial(self._thaw, fighter))
 
         self._strike_one(strike, freeze)
 
     def _thaw(self, fighter: Fighter) -> None:
         if fighter in self._fighters and fighter.frozen is not None:
-            fighter.worker.dark.append((dark_since(fighter.frozen, self.away), time.monotonic()))
+            now = time.monotonic()
+            fighter.worker.dark.append((dark_since(fighter.frozen, self.away), now))
+            self.freezes.append(Freeze(fighter.worker.key, fighter.frozen, now, fighter.lanes))
             fighter.frozen = None
             os.kill(fighter.child.pid, signal.SIGCONT)
 
@@ -270,26 +300,29 @@ class Arena:
     def _away(self, strike: Strike, blow: str, end: Callable[[], None]) -> None:
         if not self.redis.running:
             return
-        self._count(blow)
+        self.blows[blow] += 1
         self._away_since = time.monotonic()
         end()
         self._at(time.monotonic() + strike.lasts_s, self._back)
 
     def _back(self) -> None:
         self.redis.start()
-        self.away.append((self._away_since or 0.0, time.monotonic()))
+        since, now = self._away_since or 0.0, time.monotonic()
+        self.away.append((since, now))
         self._away_since = None
+        quiet_s = self.conditions.lost_call_s + self.conditions.gap_s
+        self.causes.append(Cause(time.time() - (now - since), time.time() + quiet_s, "restart of Redis"))
 
     def _producer_now(self, strike: Strike) -> None:
-        self._count("producer")
+        self.blows["producer"] += 1
         self._producers[int(strike.pick * len(self._producers))].again()
 
     def _throttle_now(self, _: Strike) -> None:
-        self._count("throttle")
+        self.blows["throttle"] += 1
         self.sandbox.fault(**BURST)
 
     def _outage_now(self, strike: Strike) -> None:
-        self._count("outage")
+        self.blows["outage"] += 1
         self.sandbox.clear_faults()
         self.sandbox.fault(**OUTAGE)
         self._at(time.monotonic() + strike.lasts_s, self._faults)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from leadlane.ops.chaos.plan import RATE, Errand
+from leadlane.ops.chaos.standstill import SLACK_S, Cause, Span, Standstill, causes_in, standstills
 from leadlane.ops.sandbox.rates import SlidingWindows
 from leadlane.schemas.outcomes import DELIVERED, Outcome
 from leadlane.schemas.settings import Rate
@@ -16,10 +17,10 @@ WRITES_WITHIN_S: Final = 1.0
 """An answer that came so shortly before its worker's end may not have been written down."""
 RECOVERS_S: Final = 5.0
 """So long after a restart of Redis answers from before may still be in their workers' hands only."""
+ARRIVES_WITHIN_S: Final = 1.0
+"""A call that left before its worker froze is noted by a busy sandbox no later than this."""
 DEADLINE_S: Final = 0.3
 """An answer so close to the deadline of its call may have met a client that had left."""
-
-Span = tuple[float, float]
 
 
 @dataclass(slots=True)
@@ -42,6 +43,16 @@ def dark_since(moment: float, redis_away: Iterable[Span]) -> float:
     """From when on the answers to a worker that stands still at this moment may be written down nowhere."""
     held = [away for away, back in redis_away if away <= moment <= back + RECOVERS_S]
     return min([moment, *held]) - WRITES_WITHIN_S
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A worker that stood still, times as the audit has them, and the lanes in which it held a turn as it froze."""
+
+    key: str
+    since: float
+    until: float
+    lanes: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -77,11 +88,18 @@ class Findings:
     other_breaches: int = 0
     excused: int = 0
     calls: int = 0
-    standstill_s: float = 0.0
-    standstill: tuple[str, float, float] = ("", 0.0, 0.0)
-    """Lane, and from when to when, Unix seconds."""
+    standstill: Standstill = field(default_factory=Standstill)
+    """The longest."""
+    beyond_s: float = 0.0
+    """The longest part of a standstill that no rule explains."""
+    frozen_turns: int = 0
+    """Turns whose worker froze, and of them those with a call in the air, and those whose lane others went on with."""
+    frozen_calls: int = 0
+    taken_over: int = 0
+    unleased: int = 0
+    """Calls of workers that stood still, or had, for turns that were others' meanwhile."""
     notes: list[str] = field(default_factory=list)
-    """What to look at: the jobs whose sums are wrong."""
+    """What to look at: jobs whose sums are wrong, lanes that stood still without a reason."""
 
     @property
     def doubled(self) -> int:
@@ -91,12 +109,15 @@ class Findings:
     @property
     def broken(self) -> int:
         """Rules of the dialers that were broken."""
-        return self.simultaneous + self.within_gap + self.over_rate + self.other_breaches
+        return self.simultaneous + self.within_gap + self.over_rate + self.unleased + self.other_breaches
 
     @property
     def wrong(self) -> int:
         """How much must not be."""
-        return self.unsettled + self.lost + self.mistold + self.sums_broken + self.doubled + self.broken
+        stuck = int(self.beyond_s > SLACK_S)
+        return (
+            self.unsettled + self.lost + self.mistold + self.sums_broken + self.doubled + self.broken + stuck
+        )
 
 
 def judge(
@@ -105,8 +126,11 @@ def judge(
     verdict: Mapping[str, Any],
     books: Mapping[str, Mapping[str, Mapping[str, Any]]],
     workers: Mapping[str, Worker],
+    freezes: Iterable[Freeze] = (),
+    causes: Iterable[Cause] = (),
     *,
     timeout_s: float,
+    lost_call_s: float,
     gap_s: float,
 ) -> Findings:
     """What came of it.
@@ -117,7 +141,10 @@ def judge(
         verdict: the sandbox's own.
         books: of each campaign ("voiso/3"), digits of each number to how often it was ``stored``.
         workers: by the label of their key.
+        freezes: of workers.
+        causes: what befell the lanes and is not in the audit.
         timeout_s: deadline of a call.
+        lost_call_s: how long one without answer may still run.
         gap_s: rest of a campaign, where a dialer has that rule.
     """
     found = Findings(calls=len(audit))
@@ -127,13 +154,19 @@ def judge(
         if one.busy:
             busy[one.errand.address].append(one.busy)
     gaps = {name for name, figures in verdict["dialers"].items() if figures["smallest_gap_s"] is not None}
-    leads_calls = _by_lane(audit)
-    for lane, records in leads_calls.items():
+    lanes = _by_lane(audit)
+    for lane, records in lanes.items():
         if lane.partition("/")[0] in gaps:
             _gaps(found, records, gap_s)
-        for since, until in merged(busy[lane]):
-            _standstill(found, lane, records, since, until)
-    _doubled(found, audit, verdict, workers, timeout_s)
+
+    def saw(record: Mapping[str, Any]) -> bool:
+        return workers[record["key"]].saw(record, timeout_s)
+
+    failed = causes_in(audit, saw, exclusive=gaps, lost_call_s=lost_call_s, gap_s=gap_s)
+    spans = {lane: merged(of) for lane, of in busy.items()}
+    _standstill(found, list(standstills(lanes, spans, [*causes, *failed], gap_s=gap_s)))
+    _frozen(found, lanes, audit, freezes, saw)
+    _doubled(found, audit, verdict, saw)
     found.over_rate = sum(_over_rate(audit, name) for name in verdict["dialers"])
     found.other_breaches = max(
         0, verdict["breaches"] - found.simultaneous - found.within_gap - found.stored_twice
@@ -187,17 +220,44 @@ def _gaps(found: Findings, records: Iterable[Mapping[str, Any]], gap_s: float) -
         over = max(over, record["ended"])
 
 
-def _standstill(
-    found: Findings, lane: str, records: Iterable[Mapping[str, Any]], since: float, until: float
+def _standstill(found: Findings, known: Sequence[Standstill]) -> None:
+    """The longest, and the longest that went beyond the rules."""
+    found.standstill = max(known, key=lambda one: one.lasted_s, default=Standstill())
+    found.beyond_s = max((one.beyond_s for one in known), default=0.0)
+    found.notes.extend(
+        f"{one} and {one.beyond_s:.1f} of {one.lasted_s:.1f} s, from {one.since:.3f} on, no rule explains"
+        for one in known
+        if one.beyond_s > SLACK_S
+    )
+
+
+def _frozen(
+    found: Findings,
+    lanes: Mapping[str, Sequence[Mapping[str, Any]]],
+    audit: Sequence[Mapping[str, Any]],
+    freezes: Iterable[Freeze],
+    saw: Callable[[Mapping[str, Any]], bool],
 ) -> None:
-    """The longest time without a call of a lane, while a complete job was in it."""
-    at = since
-    spans = [(record["wall"], record["wall"] + record["ended"] - record["started"]) for record in records]
-    for start, end in [*sorted(spans), (until, until)]:
-        still_s = min(start, until) - at
-        if still_s > found.standstill_s:
-            found.standstill_s, found.standstill = still_s, (lane, at, at + still_s)
-        at = max(at, end)
+    """Calls of a worker that stood still: none in that time, and none afterwards with leads that others had settled."""
+    by_n = {record["n"]: record for record in audit}
+    for freeze in freezes:
+        for lane in freeze.lanes:
+            found.frozen_turns += 1
+            found.frozen_calls += any(
+                call["key"] == freeze.key and call["started"] <= freeze.since < call["ended"]
+                for call in lanes.get(lane, ())
+            )
+            found.taken_over += any(
+                call["key"] != freeze.key and freeze.since < call["started"] < freeze.until
+                for call in lanes.get(lane, ())
+            )
+        for call in (call for call in audit if call["key"] == freeze.key and call["started"] > freeze.since):
+            others = (by_n[int(n)] for n in call["resent"] if by_n[int(n)]["key"] != freeze.key)
+            asleep = freeze.since + ARRIVES_WITHIN_S < call["started"] < freeze.until
+            found.unleased += asleep or any(
+                freeze.since < other["ended"] < freeze.until <= call["started"] and saw(other)
+                for other in others
+            )
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
@@ -215,15 +275,13 @@ def _doubled(
     found: Findings,
     audit: Sequence[Mapping[str, Any]],
     verdict: Mapping[str, Any],
-    workers: Mapping[str, Worker],
-    timeout_s: float,
+    saw: Callable[[Mapping[str, Any]], bool],
 ) -> None:
     """Leads stored twice, or sent again although a worker that lived on had had the answer that named them."""
     by_n = {record["n"]: record for record in audit}
     for record in audit:
         for n, leads in record["resent"].items():
-            answered = by_n[int(n)]
-            if workers[answered["key"]].saw(answered, timeout_s):
+            if saw(by_n[int(n)]):
                 found.resent_after_answer += leads
             else:
                 found.excused += leads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 Blow = Literal["kill", "freeze", "restart", "crash", "producer", "throttle", "outage"]
@@ -43,6 +43,11 @@ class Conditions:
     lease_s: float = 6.0
     gap_s: float = 0.5
     appendfsync: Literal["everysec", "always"] = "everysec"
+    every_s: Mapping[Blow, float] = field(default_factory=lambda: EVERY_S)
+    freeze_s: tuple[float, float] | None = None
+    """How long a frozen worker stands still, at least and at most; by default less or more than its lease."""
+    faults: bool = True
+    """Whether the dialers fail by themselves."""
 
     @property
     def lasts_s(self) -> float:
@@ -64,13 +69,13 @@ def strikes(conditions: Conditions) -> list[Strike]:
     """All blows in their order: of each kind one in every stretch of its time, at a moment nobody chose."""
     dice = random.Random(conditions.seed)  # noqa: S311  chaos, not cryptography
     lasting_s: dict[Blow, tuple[float, float]] = {
-        "freeze": (0.3, conditions.lease_s + conditions.lost_call_s + 2),
+        "freeze": conditions.freeze_s or (0.3, conditions.lease_s + conditions.lost_call_s + 2),
         "restart": (0.0, 3.0),
         "crash": (0.0, 3.0),
         "outage": (min(OUTAGE_S, conditions.lasts_s * OUTAGE_SHARE),) * 2,
     }
     found = []
-    for blow, every_s in EVERY_S.items():
+    for blow, every_s in conditions.every_s.items():
         times = max(1, round(conditions.lasts_s / every_s))
         stretch_s = conditions.lasts_s / times
         for i in range(times):
@@ -79,8 +84,23 @@ def strikes(conditions: Conditions) -> list[Strike]:
     return sorted(found)
 
 
+FROZEN_S: Final = 60.0
+FREEZE_EVERY_S: Final = 8.0
+FROZEN_WORKERS: Final = 10
+
+
+def frozen(times: int, seed: int) -> Conditions:
+    """Nothing but this: so many times a worker stands still for a minute, while others go on with its lanes."""
+    return Conditions(
+        minutes=times * FREEZE_EVERY_S / 60, seed=seed, workers=FROZEN_WORKERS, threads=3,
+        every_s={"freeze": FREEZE_EVERY_S}, freeze_s=(FROZEN_S, FROZEN_S), faults=False,
+    )  # fmt: skip
+
+
 def faults(conditions: Conditions) -> list[dict[str, Any]]:
     """What goes wrong at the dialers all the time. Slow answers come before a lost call must be over."""
+    if not conditions.faults:
+        return []
     early_s = conditions.timeout_s / 2
     late_s = conditions.timeout_s + (conditions.lost_call_s - conditions.timeout_s) / 4
     return [

@@ -4,18 +4,19 @@ from typing import Any
 
 import pytest
 
-from leadlane.ops.chaos.judge import Findings, Told, Worker, dark_since, judge, merged
+from leadlane.ops.chaos.judge import Findings, Freeze, Told, Worker, dark_since, judge, merged
 from leadlane.ops.chaos.plan import ROLES, Errand, errand
+from leadlane.ops.chaos.standstill import SLACK_S, Cause
 
 RIDERS = next(role for role in ROLES if role.name == "riders")
 BY_NAME = next(role for role in ROLES if role.by_name)
-TIMEOUT_S, GAP_S = 2.0, 0.5
+TIMEOUT_S, LOST_CALL_S, GAP_S = 2.0, 3.0, 0.5
 FOREVER = float("inf")
 
 
 def call(n: int, started: float, ended: float, key: str = "key 1", **more: Any) -> dict[str, Any]:
     """A call that the sandbox answered, as its audit has it; Unix seconds are monotonic ones plus 1000."""
-    told = {"operation": "import", "dialer": "voiso", "campaign": "8", "resent": {}}
+    told = {"operation": "import", "dialer": "voiso", "campaign": "8", "status": 200, "resent": {}}
     return {"n": n, "started": started, "ended": ended, "wall": started + 1000, "key": key} | told | more
 
 
@@ -36,6 +37,8 @@ def found(
     by: Told | None = None,
     books: Any = None,
     workers: dict[str, Worker] | None = None,
+    freezes: tuple[Freeze, ...] = (),
+    causes: tuple[Cause, ...] = (),
     **figures: int,
 ) -> Findings:
     one = by or told(errand(RIDERS, 0, 1))
@@ -46,7 +49,10 @@ def found(
         {"dialers": {"voiso": dialer}, "breaches": figures.get("breaches", 0)},
         book(one.errand) if books is None else books,
         workers or {"key 1": Worker("key 1")},
+        freezes,
+        causes,
         timeout_s=TIMEOUT_S,
+        lost_call_s=LOST_CALL_S,
         gap_s=GAP_S,
     )
 
@@ -135,14 +141,86 @@ def test_progress_report_and_result_must_agree() -> None:
     assert found(by=told(named)).sums_broken
 
 
-def test_the_longest_standstill_is_that_of_a_lane_with_a_complete_job() -> None:
-    by = told(errand(RIDERS, 0, 1), busy=(1001.0, 1010.0))
-    lane = by.errand.address
+def waiting(until: float) -> tuple[Told, str]:
+    """A complete job from second 0 to this one, and its campaign."""
+    by = told(errand(RIDERS, 0, 1), busy=(1000.0, 1000.0 + until))
+    return by, by.errand.campaign
+
+
+def test_a_lane_that_stands_still_for_no_reason_is_wrong() -> None:
+    by, campaign = waiting(30.0)
     findings = found(
-        call(1, 0.0, 2.0, campaign=by.errand.campaign), call(2, 6.0, 9.5, campaign=by.errand.campaign), by=by
+        call(1, 0.0, 2.0, campaign=campaign), call(2, 8.0, 9.5, campaign=campaign), by=by,
+        causes=(Cause(1002.0, 1050.0, "cool-down", "another"),),
+    )  # fmt: skip
+    assert (findings.standstill.lane, findings.standstill.lasted_s) == (by.errand.address, 20.5)
+    assert (findings.beyond_s, findings.wrong, len(findings.notes)) == (20.0, 1, 1)
+
+
+@pytest.mark.parametrize("where", ["", "voiso", "its lane"])
+def test_a_standstill_is_explained_by_what_befell_its_lane_its_account_or_the_fleet(where: str) -> None:
+    by, campaign = waiting(30.0)
+    lane = by.errand.address if where == "its lane" else where
+    causes = (
+        Cause(1001.0, 1012.0, "turn lost", lane),
+        Cause(1015.0, 1027.0, "restart of Redis", lane),  # before it got going again
     )
-    assert findings.standstill == (lane, 1002.0, 1006.0)
-    assert findings.standstill_s == 4.0
+    findings = found(call(1, 0.0, 1.0, campaign=campaign), by=by, causes=causes)
+    assert findings.standstill.causes == ("turn lost", "restart of Redis")
+    assert (findings.beyond_s, findings.wrong) == (3.0, 0)
+    late = (causes[0], Cause(1012.1 + SLACK_S, 1027.0, "restart of Redis", lane))
+    assert found(call(1, 0.0, 1.0, campaign=campaign), by=by, causes=late).wrong == 1
+
+
+@pytest.mark.parametrize(
+    ("call_", "why", "until"),
+    [
+        (call(1, 0.0, 0.1, status=None), ("lost call", "backoff"), 4.5),
+        (call(1, 0.0, 0.1, status=503), ("backoff",), 4.1),
+        (call(1, 0.0, 0.1, status=429), ("429",), 2.1),
+        (call(1, 0.0, 0.1), (), 0.6),
+    ],
+)
+def test_a_call_that_failed_lets_its_lane_wait_as_long_as_the_rules_say(
+    call_: dict[str, Any], why: tuple[str, ...], until: float
+) -> None:
+    by, campaign = waiting(12.0)
+    findings = found(call_ | {"campaign": campaign}, by=by)
+    assert set(findings.standstill.causes) <= set(why)
+    assert bool(findings.standstill.causes) == bool(why)
+    assert findings.beyond_s == pytest.approx(12.0 - until)
+
+
+def test_after_a_429_all_lanes_of_the_account_wait_for_the_end_of_the_call_that_goes_first() -> None:
+    by, campaign = waiting(30.0)
+    throttled = call(1, 0.0, 0.1, campaign=campaign, status=429)
+    probe = call(2, 2.5, 14.5, campaign="another", status=None)
+    findings = found(throttled, probe, by=by)
+    assert findings.standstill.causes == ("429", "probe")
+    assert findings.beyond_s == pytest.approx(15.5)
+    assert found(throttled, probe | {"dialer": "another"}, by=by).standstill.causes == ("429",)
+
+
+def frozen(*audit: dict[str, Any], **more: Any) -> Findings:
+    """Key 1 stood still from second 10 to 70 with a turn in the lane; key 2 lived."""
+    freeze = Freeze("key 1", 10.0, 70.0, ("voiso/8",))
+    workers = {"key 1": Worker("key 1", [(9.0, 70.0)]), "key 2": Worker("key 2", **more)}
+    return found(*audit, workers=workers, freezes=(freeze,))
+
+
+def test_a_worker_that_was_frozen_may_call_again_in_a_new_turn() -> None:
+    findings = frozen(call(1, 9.9, 10.2), call(2, 20.0, 20.1, "key 2", resent={"1": 5}), call(3, 70.1, 70.2))
+    assert (findings.frozen_turns, findings.frozen_calls, findings.taken_over) == (1, 1, 1)
+    assert (findings.unleased, findings.excused, findings.wrong) == (0, 5, 0)
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [call(3, 30.0, 30.1), call(3, 70.1, 70.2, resent={"2": 5})],
+    ids=["while it stands still", "with leads that another has brought meanwhile"],
+)
+def test_a_call_of_a_worker_for_a_turn_that_it_lost_is_wrong(stray: dict[str, Any]) -> None:
+    assert frozen(call(2, 20.0, 20.1, "key 2"), stray).unleased == 1
 
 
 def test_spans_that_touch_are_one() -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from leadlane.ops.chaos.plan import EVERY_S, ROLES, Conditions, errand, faults, strikes
+from leadlane.ops.chaos.plan import EVERY_S, ROLES, Conditions, errand, faults, frozen, strikes
 from leadlane.ops.chaos.producer import Journal, task_id
 
 TEN = Conditions(minutes=10, seed=7)
@@ -23,6 +23,13 @@ def test_ten_minutes_hold_a_hundred_kills_and_five_restarts() -> None:
 
 def test_of_each_kind_there_is_at_least_one_blow() -> None:
     assert {strike.blow for strike in strikes(Conditions(minutes=0.1, seed=1))} == set(EVERY_S)
+
+
+def test_frozen_workers_stand_still_for_a_minute_each_and_nothing_else_happens() -> None:
+    conditions = frozen(50, seed=3)
+    assert [(strike.blow, strike.lasts_s) for strike in strikes(conditions)] == [("freeze", 60.0)] * 50
+    assert conditions.lasts_s + 60 <= 8 * 60
+    assert faults(conditions) == []
 
 
 def test_slow_answers_come_before_a_lost_call_must_be_over() -> None:
