@@ -8,6 +8,7 @@ and states; there is no number and no key in them. Campaigns are the first MOST_
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,8 @@ log = structlog.get_logger(__name__)
 
 EVERY_S: Final = 5.0
 """Between two looks at Redis."""
-JUDGE_EVERY: Final = 2
-"""Looks from one judgement of the ledger to the next."""
+JUDGE_EVERY_S: Final = 10.0
+"""From one judgement of the ledger to the next; longer where it takes long, so that it is a twentieth of the time."""
 LAST_S: Final = 3600.0
 """Calls of so many seconds are judged."""
 MOST_LANES: Final = 200
@@ -143,6 +144,7 @@ def states(fields: Mapping[str, str], now: int) -> dict[str, bool]:
         "cooling": stands == "cooling",
         "breaker_open": "trips" in fields,
         "probing": stands == "probing",
+        "full": "full" in fields,
     }
 
 
@@ -269,6 +271,7 @@ class FleetMetrics(Collector):
         self._lanes = lanes
         self._recent, self._calls = Recent(lanes, LAST_S), Calls()
         self._looks = 0
+        self._judge_at = 0.0
         self._rules: list[Metric] = []
         self._told: list[Metric] = []
         self._stopped = threading.Event()
@@ -297,9 +300,12 @@ class FleetMetrics(Collector):
         new = self._recent.read()
         if self._looks:  # what was there before is none of ours to count
             self._calls.count(new)
-        if self._looks % JUDGE_EVERY == 0:
-            self._rules = list(of_rules(self._recent.judged()))
         self._looks += 1
+        if time.monotonic() >= self._judge_at:
+            began = time.monotonic()
+            self._rules = list(of_rules(self._recent.judged()))
+            took = time.monotonic() - began
+            self._judge_at = began + max(JUDGE_EVERY_S, 20 * took)
         self._told = [*of_fleet(look(self._lanes)), *self._calls.told(), *self._rules]
 
     def _run(self) -> None:

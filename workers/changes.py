@@ -25,6 +25,8 @@ WORDS: Final = {
     ("throttled", ENDS): ("info", "account no longer throttled"),
     ("breaker", BEGINS): ("error", "breaker open"),
     ("breaker", ENDS): ("warning", "breaker closed"),
+    ("full", BEGINS): ("warning", "account full: producers wait"),
+    ("full", ENDS): ("info", "account no longer full"),
     ("quiet", BEGINS): ("warning", "redis restarted: quiet time begins"),
     ("quiet", ENDS): ("warning", "quiet time is over"),
 }
@@ -52,6 +54,6 @@ class Change:
         """One line in the log."""
         level, event = WORDS.get((self.state, self.how), ("warning", f"{self.state} {self.how}"))
         about = {"account": self.account, "reason": self.why}
-        if self.state in ("operation", "lane"):
-            about[self.state] = self.name
+        if self.name:
+            about["operation" if self.state == "operation" else "lane"] = self.name
         getattr(log, level)(event, **{name: text for name, text in about.items() if text})

@@ -18,7 +18,7 @@ from celery.result import AsyncResult
 from leadlane.cli import output
 from leadlane.fleet import Fleet
 from leadlane.ops.chaos.arena import LANES, Arena
-from leadlane.ops.chaos.judge import Findings, Told, judge
+from leadlane.ops.chaos.judge import Findings, Told, compare, judge
 from leadlane.ops.chaos.plan import ROLES, Conditions, errand, frozen
 from leadlane.ops.chaos.producer import Journal, journal_of, task_id
 from leadlane.ops.chaos.standstill import SLACK_S
@@ -26,8 +26,10 @@ from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.verifying import verify
 
 RESULTS_WITHIN_S = 60.0
+WHOLE_S = 86_400.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,9 +75,10 @@ def verdict(arena: Arena) -> Findings:
         for dialer, campaign in [address.split("/")]
     }
     conditions = arena.conditions
-    return judge(
+    audit = arena.sandbox.audit()
+    found = judge(
         _told(settings, arena),
-        arena.sandbox.audit(),
+        audit,
         arena.sandbox.verify(),
         books,
         arena.workers,
@@ -85,6 +88,8 @@ def verdict(arena: Arena) -> Findings:
         lost_call_s=conditions.lost_call_s,
         gap_s=conditions.gap_s,
     )
+    compare(found, audit, verify(Lanes.of(settings), WHOLE_S).campaigns)
+    return found
 
 
 def _told(settings: Settings, arena: Arena) -> Iterator[Told]:
@@ -130,6 +135,9 @@ def rows(arena: Arena, found: Findings) -> Iterator[tuple[str, str, object]]:
     yield "", "over the rate", found.over_rate
     yield "", "without a lease, by workers that had been frozen", found.unleased
     yield "", "other", found.other_breaches
+    yield "by the ledger", "rules broken, says `leadlane verify`", found.ledger_breaches
+    yield "", "answers of calls that reached no dialer", found.invented
+    yield "", "calls without an entry: their worker died, or Redis forgot them", found.unwritten
     yield "answers lost", "leads sent again: their answer died with its worker", found.excused
     yield "messages lost", "tasks by name sent again after no worker had entered them", again
     yield "standstill", f"seconds at most; {found.standstill}", f"{found.standstill.lasted_s:.1f}"

@@ -12,6 +12,7 @@ from leadlane.ops.chaos.standstill import SLACK_S, Cause, Span, Standstill, caus
 from leadlane.ops.sandbox.rates import SlidingWindows
 from leadlane.schemas.outcomes import DELIVERED, Outcome
 from leadlane.schemas.settings import Rate
+from leadlane.workers.verifying import Kept
 
 WRITES_WITHIN_S: Final = 1.0
 """An answer that came so shortly before its worker's end may not have been written down."""
@@ -87,6 +88,9 @@ class Findings:
     over_rate: int = 0
     other_breaches: int = 0
     excused: int = 0
+    ledger_breaches: int = 0
+    invented: int = 0
+    unwritten: int = 0
     calls: int = 0
     standstill: Standstill = field(default_factory=Standstill)
     """The longest."""
@@ -115,8 +119,16 @@ class Findings:
     def wrong(self) -> int:
         """How much must not be."""
         stuck = int(self.beyond_s > SLACK_S)
+        ledger = self.ledger_breaches + self.invented
         return (
-            self.unsettled + self.lost + self.mistold + self.sums_broken + self.doubled + self.broken + stuck
+            self.unsettled
+            + self.lost
+            + self.mistold
+            + self.sums_broken
+            + self.doubled
+            + self.broken
+            + stuck
+            + ledger
         )
 
 
@@ -172,6 +184,23 @@ def judge(
         0, verdict["breaches"] - found.simultaneous - found.within_gap - found.stored_twice
     )
     return found
+
+
+def compare(found: Findings, audit: Iterable[Mapping[str, Any]], ledger: Iterable[Kept]) -> None:
+    """Adds what `leadlane verify` says, and whether its calls are those that reached the dialers.
+
+    A call that it knows the answer of must have reached one. One that reached a dialer may have left no entry, if its
+    worker died while it was out, or Redis forgot it.
+    """
+    reached = Counter(f"{one['dialer']}/{one['campaign']}" for one in audit if one["campaign"] is not None)
+    for kept in ledger:
+        n = reached.pop(kept.campaign, 0)
+        found.ledger_breaches += kept.breaches
+        found.invented += max(kept.calls - kept.without_answer - n, 0)
+        found.unwritten += max(n - kept.calls, 0)
+        if kept.breaches:
+            found.notes.append(f"verify: {kept}")
+    found.unwritten += reached.total()
 
 
 def _settle(found: Findings, told: Told, book: Mapping[str, Mapping[str, Any]]) -> None:

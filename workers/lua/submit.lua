@@ -1,5 +1,5 @@
 -- submit.lua: store one new ticket with its payload, put it in its lane, and call it if its turn is now.
--- needs: jobs, outcomes, tickets, lanes, calling, commands
+-- needs: states, jobs, outcomes, tickets, lanes, calling, commands
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket id
 -- ARGV[2]  lane
@@ -26,13 +26,20 @@ for i = 12, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local job, n = fields.job, tonumber(fields.n)
 if fields.by and redis.call('HGET', P .. ':job:' .. job, 'by') ~= fields.by then return { 'taken', false } end
 
--- What is empty takes one batch of any size, or a large one would wait for ever.
+-- What is empty takes one batch of any size, or a large one would wait for ever. That it is full is over when a fifth
+-- of it is free, not with the first batch that finds room again.
 local function has_room()
-  local most = redis.call('HMGET', acct_key(fields.acct), 'max_waiting', 'max_waiting_per_campaign')
+  local most = redis.call('HMGET', acct_key(fields.acct), 'max_waiting', 'max_waiting_per_campaign', 'full')
   if not (most[1] or most[2]) then return true end
-  local waits = redis.call('HMGET', P .. ':load:' .. fields.acct, 'all', lane)
+  local whose = { 'all', lane }
+  local waits = redis.call('HMGET', P .. ':load:' .. fields.acct, unpack(whose))
   for i = 1, 2 do
-    if most[i] and num(waits[i]) > 0 and num(waits[i]) + num(fields.size) > num(most[i]) then return false end
+    local waiting = num(waits[i]) + num(fields.size)
+    if most[i] and num(waits[i]) > 0 and waiting > num(most[i]) then
+      if not most[3] then begin_full(fields.acct, whose[i]) end
+      return false
+    end
+    if most[3] == whose[i] and (not most[i] or waiting <= num(most[i]) * 4 / 5) then end_full(fields.acct) end
   end
   return true
 end

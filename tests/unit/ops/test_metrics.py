@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from leadlane.ops.metrics import FleetMetrics
 from tests.unit.workers.lane_kit import LANE, Kit, move
 
+STATES = ("held", "operation_held", "cooling", "breaker_open", "probing", "full")
 NUMBER = "+12125550101"
 CALL = {"n": 1, "op": "import", "size": 2, "began": 300, "ended": 100, "answer": "200", "wall": 0}
 
@@ -29,7 +30,7 @@ class Scrape:
 
     def account(self) -> Mapping[str, float | None]:
         self.metrics.refresh()
-        names = ("held", "operation_held", "cooling", "breaker_open", "probing")
+        names = STATES
         return {name: self.get("account_state", account="acme", state=name) for name in names}
 
 
@@ -72,9 +73,9 @@ def test_the_breaker_is_open_until_the_probe_has_succeeded(fleet: Scrape) -> Non
     fleet.kit.client.hset(
         "P:acct:acme", mapping={"trips": 1, "cool": 2**42, "cool_why": "failed", "probe": "due"}
     )
-    assert fleet.account() == {"held": 0, "operation_held": 0, "cooling": 0, "breaker_open": 1, "probing": 0}
+    assert fleet.account() == dict.fromkeys(STATES, 0) | {"breaker_open": 1}
     fleet.kit.client.hset("P:acct:acme", "cool", 0)
-    assert fleet.account() == {"held": 0, "operation_held": 0, "cooling": 0, "breaker_open": 1, "probing": 1}
+    assert fleet.account() == dict.fromkeys(STATES, 0) | {"breaker_open": 1, "probing": 1}
     fleet.kit.submit("t1")
     fleet.kit.granted("t1")
     fleet.kit.leave(move("t1"))

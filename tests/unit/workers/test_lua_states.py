@@ -3,6 +3,7 @@
 import pytest
 
 from leadlane.workers.changes import WORDS, Change
+from leadlane.workers.lanes import NoRoomError
 from tests.unit.workers.lane_kit import LANE, LOST, Kit, move
 
 
@@ -143,6 +144,39 @@ def test_the_quiet_time_after_a_crash_of_redis_is_told_and_its_end(kit: Kit) -> 
     assert [row[:2] for row in told(kit)] == [("quiet", "ends")]
     assert told(kit) == []
     assert "unsaid" not in kit.hash("clock")  # nobody looks in vain
+
+
+@pytest.mark.parametrize(
+    ("limit", "of"),
+    [({"max_waiting": 10}, ""), ({"max_waiting_per_campaign": 10}, LANE)],
+    ids=["account", "campaign"],
+)
+def test_an_account_is_full_from_a_refusal_until_a_fifth_is_free(
+    kit: Kit, limit: dict[str, int], of: str
+) -> None:
+    kit.client.hset("P:acct:acme", mapping=limit)
+    for name in ("t1", "t2"):
+        kit.submit(name, n=4, may_call=False, bounded=True)
+    for _ in range(2):
+        with pytest.raises(NoRoomError):
+            kit.submit("t3", n=4, may_call=False, bounded=True)
+    assert told(kit) == [("full", "begins", "acme", of, "")]
+    kit.lanes.cancel("t1")
+    kit.submit("t4", n=5, may_call=False, bounded=True)  # there is room, but not much
+    assert told(kit) == []
+    kit.lanes.cancel("t2")
+    kit.submit("t5", n=3, may_call=False, bounded=True)
+    assert told(kit) == [("full", "ends", "acme", "", "")]
+
+
+def test_an_account_for_which_nothing_waits_is_not_full(kit: Kit) -> None:
+    kit.client.hset("P:acct:acme", "max_waiting", 5)
+    kit.submit("t1", n=4, may_call=False)
+    with pytest.raises(NoRoomError):
+        kit.submit("t2", n=4, may_call=False, bounded=True)
+    assert [row[:2] for row in told(kit)] == [("full", "begins")]
+    kit.lanes.cancel("t1")
+    assert [row[:2] for row in told(kit)] == [("full", "ends")]
 
 
 def test_many_changes_are_told_in_order_and_none_twice(kit: Kit) -> None:

@@ -56,6 +56,32 @@ def test_a_planted_breach_is_found_and_nothing_else(calls: list[Call], breach: s
     assert getattr(found, breach) == found.breaches == 1
 
 
+def test_what_came_before_is_not_counted_but_what_came_too_soon_after_it_is() -> None:
+    before = [
+        made(0, 300, size=1001, entry="300-0"),
+        made(100, 400, entry="400-0"),
+        word(100, "stop", 2, entry="400-1"),
+    ]
+    after = [made(1_400, 1_500, entry="1500-0"), word(1_400, "start", 1, entry="1500-1")]
+    (found,) = judge([*before, *after], {"acme": VOISO}, since_ms=1_000)
+    assert (found.calls, found.largest_call, found.most_at_once, found.smallest_gap_s) == (2, 10, 1, 1.0)
+    assert (found.too_early, found.starts_after_newer_stop, found.breaches) == (1, 1, 2)
+    assert judge(before, {"acme": VOISO}, since_ms=1_000) == []
+
+
+@pytest.mark.parametrize("jump", [-3_600_000, -4_000, 4_000, 3_600_000])
+def test_a_server_with_another_clock_neither_makes_a_breach_nor_hides_one(jump: int) -> None:
+    """Workers' clocks are 70 ms behind the first server's; the second one's differs by the jump."""
+
+    def told(start: int, end: int, run: str, by: int = 0, **more: Any) -> Call:
+        return made(start + by, end + by, run=run, skew=70 + by, **more)
+
+    first = [told(0, 300, "one"), told(2_300, 2_400, "one")]
+    assert kept(*first, told(4_400, 4_500, "two", jump)).breaches == 0
+    found = kept(*first, told(3_400, 3_500, "two", jump))
+    assert (found.too_early, found.breaches, found.smallest_gap_s) == (1, 1, 1.0)
+
+
 def test_two_ms_are_rounding() -> None:
     assert kept(made(0, 300), made(2298, 2400)).breaches == 0
 
@@ -95,6 +121,13 @@ def test_what_a_worker_tells_late_takes_the_place_of_what_was_taken_for_lost() -
     for calls in ((lost, told, after), (told, lost, after)):
         found = kept(*calls)
         assert (found.calls, found.without_answer, found.breaches, found.smallest_gap_s) == (2, 0, 0, 2.0)
+
+
+def test_what_was_sent_after_it_was_given_up_for_lost_counts_as_it_was() -> None:
+    lost, after = made(0, 6000, answer="lost", id="one/1"), made(8000, 9000)
+    for sent, broken in (((8500, 8600), "simultaneous"), ((7900, 8200), "simultaneous")):
+        found = kept(lost, made(*sent, id="one/1"), after)
+        assert getattr(found, broken) == 1, sent
 
 
 def test_a_lost_call_counts_as_long_as_it_may_run() -> None:

@@ -1,7 +1,7 @@
 -- states.lua: what is on hold, and what else begins and ends for an account; each is written down, to be said once.
 
 -- Writes down that a state of an account begins or ends: account, operation or lane (on hold; `of` names the latter
--- two), throttled, breaker, or, of all accounts, quiet. A dispatcher says it, one for the fleet (dispatch.lua).
+-- two), throttled, breaker, full, or, of all accounts, quiet. A dispatcher says it, one for the fleet (dispatch.lua).
 local function say(state, begins, acct, of, why)
   local how = begins and 'begins' or 'ends'
   redis.call('XADD', P .. ':states', 'MAXLEN', '~', 1000, '*', 'state', state, 'how', how, 'acct', acct or '', 'of', of or '',
@@ -23,4 +23,14 @@ local function recover(key, acct, c)
   redis.call('HDEL', key, 'throttles', 'trips', 'cool_why')
   if c.throttles then say('throttled', false, acct) end
   if c.trips then say('breaker', false, acct) end
+end
+
+-- A producer was refused: as many leads wait as may, of the account (`of` is 'all') or of a lane; one of them is told.
+local function begin_full(acct, of)
+  redis.call('HSET', acct_key(acct), 'full', of)
+  say('full', true, acct, of ~= 'all' and of or '')
+end
+
+local function end_full(acct)
+  if redis.call('HDEL', acct_key(acct), 'full') == 1 then say('full', false, acct) end
 end

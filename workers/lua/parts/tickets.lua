@@ -1,5 +1,5 @@
 -- tickets.lua: how a ticket waits, and how it ends.
--- needs: jobs, endings, outcomes, lanes
+-- needs: states, jobs, endings, outcomes, lanes
 
 local rescore                -- lanes.lua has it: the last opt-out of a scope lets its lanes go on
 
@@ -25,6 +25,7 @@ local function count_waiting(lane, acct, size, sign)
   for _, field in ipairs({ 'all', lane }) do
     if redis.call('HINCRBY', P .. ':load:' .. acct, field, sign * size) == 0 then
       redis.call('HDEL', P .. ':load:' .. acct, field)
+      if field == 'all' then end_full(acct) end
     end
   end
 end

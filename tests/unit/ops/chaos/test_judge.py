@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from leadlane.ops.chaos.judge import Findings, Freeze, Told, Worker, dark_since, judge, merged
+from leadlane.ops.chaos.judge import Findings, Freeze, Told, Worker, compare, dark_since, judge, merged
 from leadlane.ops.chaos.plan import ROLES, Errand, errand
 from leadlane.ops.chaos.standstill import SLACK_S, Cause
+from leadlane.workers.verifying import Kept
 
 RIDERS = next(role for role in ROLES if role.name == "riders")
 BY_NAME = next(role for role in ROLES if role.by_name)
@@ -225,3 +226,23 @@ def test_a_call_of_a_worker_for_a_turn_that_it_lost_is_wrong(stray: dict[str, An
 
 def test_spans_that_touch_are_one() -> None:
     assert merged([(3.0, 4.0), (0.0, 2.0), (1.0, 2.5)]) == [(0.0, 2.5), (3.0, 4.0)]
+
+
+@pytest.mark.parametrize(
+    ("calls", "silent", "breaches", "wrong", "unwritten"),
+    [(2, 0, 0, 0, 0), (3, 1, 0, 0, 0), (3, 0, 0, 1, 0), (1, 0, 0, 0, 1), (2, 0, 2, 2, 0)],
+)
+def test_the_ledger_must_agree_with_the_audit(
+    calls: int, silent: int, breaches: int, wrong: int, unwritten: int
+) -> None:
+    audit = [call(1, 0.0, 0.1), call(2, 0.7, 0.8)]
+    findings = found(*audit)
+    compare(findings, audit, [Kept("voiso/8", calls, without_answer=silent, too_early=breaches)])
+    assert (findings.wrong, findings.unwritten) == (wrong, unwritten)
+
+
+def test_a_campaign_of_which_the_ledger_knows_nothing_is_unwritten() -> None:
+    audit = [call(1, 0.0, 0.1), call(2, 0.7, 0.8)]
+    findings = found(*audit)
+    compare(findings, audit, [])
+    assert findings.unwritten == 2
