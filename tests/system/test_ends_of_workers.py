@@ -1,4 +1,4 @@
-"""However a worker ends, its lanes go on with others, and nothing that it had done is done again."""
+"""Work that ends its workers, and workers that are at an end though their process lives."""
 
 import signal
 import time
@@ -8,60 +8,7 @@ import pytest
 from leadlane.workers.lanes import Lanes
 from tests.system import crashing_worker, wedged_worker
 from tests.system.conftest import Town, until
-from tests.system.judge import all_arrived, calls, leads, running
-
-
-@pytest.fixture
-def town(town: Town) -> Town:
-    town.account("voiso", timeout_s="2", lost_call_s="2")
-    town.env |= {"LEADLANE_VISIBILITY_TIMEOUT_S": "5", "LEADLANE_LEASE_S": "3"}
-    town.sandbox.change(call_time_s=0.8)
-    return town
-
-
-@pytest.mark.parametrize(
-    ("number", "remapped"),
-    [
-        pytest.param(signal.SIGQUIT, {}, id="SIGQUIT"),
-        pytest.param(
-            signal.SIGTERM, {"REMAP_SIGTERM": "SIGQUIT"}, id="SIGTERM that is one", marks=pytest.mark.slow
-        ),
-    ],
-)
-def test_a_cold_shutdown_keeps_the_answers_of_its_calls(
-    town: Town, number: signal.Signals, remapped: dict[str, str]
-) -> None:
-    town.env |= remapped
-    worker = town.worker("first")
-    fleet = town.fleet()
-    jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(2500)) for campaign in (1, 2)]
-    until(lambda: len(running(town)) == 2)
-    worker.signal(number)
-    worker.wait()
-    assert "Unrecoverable error" not in worker.logged()
-    answered = calls(town)
-    assert all(call["answered"] for call in answered)
-    assert sum(job.progress()["created"] for job in jobs) == sum(call["size"] for call in answered)
-    town.worker("second")
-    all_arrived(town, *jobs)
-    assert len(calls(town)) == 6  # nothing was sent again
-    assert town.sandbox.verify()["doubled"] == 0
-
-
-@pytest.mark.slow
-def test_a_cold_shutdown_while_redis_is_away_ends(town: Town) -> None:
-    worker = town.worker("first")
-    job = town.fleet().campaign("voiso/1").import_leads(leads(2500))
-    until(lambda: running(town))
-    town.redis.kill()
-    try:
-        until(lambda: not running(town))  # its answer is there, and cannot be written
-        worker.signal(signal.SIGQUIT)
-        worker.wait()
-    finally:
-        town.redis.start()
-    town.worker("second")
-    all_arrived(town, job)
+from tests.system.judge import all_arrived, calls, leads
 
 
 @pytest.mark.slow
@@ -69,7 +16,7 @@ def test_a_batch_that_kills_each_worker_is_given_up_and_its_riders_come_through(
     town: Town, lanes: Lanes
 ) -> None:
     """As when the kernel ends whoever works on it for want of memory."""
-    town.env["LEADLANE_MAX_ATTEMPTS"] = "3"
+    town.env |= {"LEADLANE_MAX_ATTEMPTS": "3", "LEADLANE_VISIBILITY_TIMEOUT_S": "5", "LEADLANE_LEASE_S": "3"}
     town.account("voiso", timeout_s="1", lost_call_s="1")
     campaign = town.fleet().campaign("voiso/1")
     lanes.hold("account", "voiso", "until all is there, so that they travel together")

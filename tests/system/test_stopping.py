@@ -1,4 +1,4 @@
-"""Workers that are told to end (SIGTERM) end what they have begun and leave the rest to others."""
+"""Workers that are told to end (SIGTERM, SIGQUIT) end what they have begun and leave the rest to others."""
 
 import signal
 import time
@@ -17,12 +17,27 @@ def town(town: Town) -> Town:
     return town
 
 
-def test_a_worker_told_to_end_keeps_the_answers_of_its_calls(town: Town) -> None:
+HOW = [
+    pytest.param(signal.SIGTERM, {}, id="SIGTERM"),
+    pytest.param(signal.SIGQUIT, {}, id="SIGQUIT", marks=pytest.mark.slow),
+    pytest.param(
+        signal.SIGTERM, {"REMAP_SIGTERM": "SIGQUIT"}, id="SIGTERM for SIGQUIT", marks=pytest.mark.slow
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "more"), HOW)
+def test_a_worker_told_to_end_keeps_the_answers_of_its_calls(
+    town: Town, number: signal.Signals, more: dict[str, str]
+) -> None:
+    town.env |= more
     worker = town.worker("first")
     fleet = town.fleet()
     jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(2500)) for campaign in (1, 2)]
     until(lambda: len(running(town)) == 2)
-    assert worker.stop() == 0
+    worker.signal(number)
+    assert worker.wait() == 0
+    assert '"level": "critical"' not in worker.logged()
     answered = calls(town)
     assert all(call["answered"] for call in answered)
     assert sum(job.progress()["created"] for job in jobs) == sum(call["size"] for call in answered)
@@ -52,7 +67,11 @@ def test_workers_replaced_one_after_another_under_load_lose_and_repeat_nothing(t
     assert town.client.hget("leadlane:clock", "quiet") == quiet  # no lane had to wait for anybody
 
 
-def test_a_worker_told_to_end_while_redis_is_away_ends(town: Town) -> None:
+@pytest.mark.parametrize(("number", "more"), HOW)
+def test_a_worker_told_to_end_while_redis_is_away_ends(
+    town: Town, number: signal.Signals, more: dict[str, str]
+) -> None:
+    town.env |= more
     worker = town.worker("first")
     fleet = town.fleet()
     job = fleet.campaign("voiso/1").import_leads(leads(2500))
@@ -60,7 +79,7 @@ def test_a_worker_told_to_end_while_redis_is_away_ends(town: Town) -> None:
     town.redis.kill()
     try:
         until(lambda: not running(town))  # its answer is there, and cannot be written
-        worker.signal(signal.SIGTERM)
+        worker.signal(number)
         assert worker.wait() == 0
     finally:
         town.redis.start()
