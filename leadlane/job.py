@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.errors import UnknownJob
-from leadlane.workers.blocking import blocked_by
+from leadlane.workers.blocking import blocked_by, waits_for_room
 from leadlane.workers.jobs import counts_of
 
 if TYPE_CHECKING:
@@ -61,11 +61,19 @@ class Job:
     def __repr__(self) -> str:
         return f"Job({self.id!r})"
 
+    @property
+    def eta(self) -> str | None:
+        """When its last lead is expected to have left, as `progress` has it now. Raises UnknownJob, Unreachable."""
+        found: str | None = self.progress()["eta"]
+        return found
+
     def progress(self) -> dict[str, Any]:
-        """Leads per outcome, with ``leads``, ``waiting`` and ``dead``; ``ended``; ``blocked_by``.
+        """Leads per outcome, with ``leads``, ``waiting`` and ``dead``; ``ended``; ``blocked_by``; ``eta``.
 
         The outcomes, ``waiting`` and ``dead`` add up to ``leads``. ``ended`` is true once the job has all its
         batches and each of them is done or dead. ``blocked_by`` says why nothing moves, or is None.
+        ``eta`` is when the last lead that waits is expected to have left, in ISO 8601, UTC, if nothing comes between: a
+        moment rather than seconds, so that it stays true when it is kept or passed on. It is None where nothing moves.
         ``uncarried`` lists fields of these leads that the dialer cannot carry. ``undone_by`` is the job that takes
         back what this one brought, ``undoes`` the one that this job takes back.
 
@@ -74,13 +82,17 @@ class Job:
         return reaching_redis(self._progress)
 
     def _progress(self) -> dict[str, Any]:
+        from leadlane.workers.eta import eta
+
         fields = self._jobs.look(self.id)
         if not fields:
             raise UnknownJob(self.id)
         counts: dict[str, Any] = dict(counts_of(fields))
         ended = "ended" in fields
         counts["ended"] = ended
-        counts["blocked_by"] = None if ended else blocked_by(self._jobs.lanes, fields)
+        stopped = None if ended else blocked_by(self._jobs.lanes, fields)
+        counts["blocked_by"] = stopped or (None if ended else waits_for_room(self._jobs.lanes, fields))
+        counts["eta"] = None if ended or stopped else eta(self._jobs.lanes, self.id, fields)
         if "uncarried" in fields:
             counts["uncarried"] = fields["uncarried"].split(",")
         counts |= {name: fields[name] for name in ("undoes", "undone_by") if name in fields}

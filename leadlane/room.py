@@ -11,7 +11,8 @@ import structlog
 
 from leadlane.reaching import reaching_redis
 from leadlane.schemas.errors import LaneFull, WrongUse
-from leadlane.workers.bounds import full
+from leadlane.workers.bounds import Full, full
+from leadlane.workers.eta import room_in_s
 from leadlane.workers.lanes import Lanes, Ticket
 
 OnFull = Literal["wait", "raise"] | Callable[[LaneFull], object]
@@ -42,9 +43,15 @@ def wait_for_room(
     pause_s = FIRST_LOOK_S
     while found := reaching_redis(lambda: full(lanes, ticket.account, ticket.lane, ticket.size)):
         campaign = f"{ticket.account}/{ticket.campaign}"
-        told(LaneFull(campaign, found.of, found.waiting, found.limit, ticket.job, rows_stored))
+        when = _when(lanes, ticket, found)
+        told(LaneFull(campaign, found.of, found.waiting, found.limit, ticket.job, rows_stored, when))
         time.sleep(pause_s * random.uniform(0.8, 1.2))  # noqa: S311  several producers shall not look as one
         pause_s = min(pause_s * 2, LAST_LOOK_S)
+
+
+def _when(lanes: Lanes, ticket: Ticket, found: Full) -> float | None:
+    account, lane, operation, size = ticket.account, ticket.lane, ticket.operation, ticket.size
+    return reaching_redis(lambda: room_in_s(lanes, found, account, lane, operation, size))
 
 
 def _raise(error: LaneFull) -> None:

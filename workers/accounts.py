@@ -18,10 +18,10 @@ from leadlane.schemas.settings import Account, Rate, Settings, SuppressScope
 from leadlane.workers.engine import gap_s
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.optouts import EVERYWHERE, NOBODY, scopes_of
+from leadlane.workers.pace import burst, spacing_s
 from leadlane.workers.providers import PROVIDERS, Operation, Provider
 from leadlane.workers.vault import NO_KEY
 
-HEADROOM = 1.06
 NO_SETTINGS = "a worker has no settings for this account"
 """Why an account is on hold whose work came to such a worker."""
 
@@ -91,14 +91,12 @@ def gcra(rates: tuple[Rate, ...]) -> str:
     """Rates as ``lane.lua`` takes them: ``T:tolerance,...`` in ms.
 
     One in 25 of a window may go at once, the rest is spread evenly, so that no window of its length, wherever it
-    begins, holds more than the rate. HEADROOM is for what machines and networks shift calls against each other:
-    some 60 ms in a second.
+    begins, holds more than the rate.
     """
     parts = []
     for rate in rates:
-        burst = max(rate.count // 25, 1)
-        step = HEADROOM * rate.period_s * 1000 / max(rate.count - burst + (burst == 1), 1)
-        parts.append(f"{step:.3f}:{(burst - 1) * step:.3f}")
+        step = spacing_s(rate) * 1000
+        parts.append(f"{step:.3f}:{(burst(rate) - 1) * step:.3f}")
     return ",".join(parts)
 
 
@@ -173,7 +171,12 @@ def read_facts(lanes: Lanes, name: str) -> Facts:
     raw: bytes | None = lanes.client.hget(lanes.key("acct", name), "facts")  # type: ignore[assignment]
     if raw is None:
         raise UnknownAccount(masked(name), account_names(lanes))
-    return _read(name, json.loads(raw))
+    return facts_of(name, raw)
+
+
+def facts_of(name: str, stored: bytes) -> Facts:
+    """The facts of an account as they are stored."""
+    return _read(name, json.loads(stored))
 
 
 def own_facts(settings: Settings, name: str) -> Facts | None:

@@ -44,24 +44,7 @@ def standing(fields: Mapping[str, str], now_ms: int) -> Standing:
 
 
 def blocked_by(lanes: Lanes, job: Mapping[str, str]) -> str | None:
-    """The first obstacle of a job: no worker, hold, quiet time, cool-down, probe; None if nothing is known to block.
-
-    Of an open job also that its producer waits for room: what is stored of it goes on.
-    """
-    return _stopped(lanes, job) or _waits_for_room(lanes, job)
-
-
-def _waits_for_room(lanes: Lanes, job: Mapping[str, str]) -> str | None:
-    if "sealed" in job or "refused" not in job:
-        return None
-    found = full(lanes, job["acct"], job["lane"], int(job["refused"]))
-    if found is None:
-        return None
-    whose = "the campaign" if found.of == "campaign" else f"account {job['acct']}"
-    return f"{whose} is full, its producer waits for room: {found.waiting:,} leads wait, of {found.limit:,} that may"
-
-
-def _stopped(lanes: Lanes, job: Mapping[str, str]) -> str | None:
+    """The first obstacle of a job: no worker, hold, quiet time, cool-down, probe; None if nothing is known to block."""
     account, lane, operation = job["acct"], job["lane"], job["op"]
     with lanes.client.pipeline(transaction=False) as pipe:
         pipe.time()
@@ -91,6 +74,17 @@ def _stopped(lanes: Lanes, job: Mapping[str, str]) -> str | None:
     if account_is.state == "probing" and operation not in COMMANDS:
         return f"account {account} sends one call first, after {account_is.reason}"
     return None
+
+
+def waits_for_room(lanes: Lanes, job: Mapping[str, str]) -> str | None:
+    """That the producer of an open job waits for room, though what is stored of it goes on; None if it does not."""
+    if "sealed" in job or "refused" not in job:
+        return None
+    found = full(lanes, job["acct"], job["lane"], int(job["refused"]))
+    if found is None:
+        return None
+    whose = "the campaign" if found.of == "campaign" else f"account {job['acct']}"
+    return f"{whose} is full, its producer waits for room: {found.waiting:,} leads wait, of {found.limit:,} that may"
 
 
 def _clock(ms: int) -> str:

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from leadlane.schemas.errors import LeadlaneError, Unreachable
 
-from . import imports, leads, output, verify
+from . import imports, leads, output, plan, verify
 from .accounts import accounts
 from .agents import agents
 from .campaigns import campaigns
@@ -76,6 +76,7 @@ app.command("import", epilog=f"Example: {imports.EXAMPLE}")(imports.import_file)
 app.command("update", epilog=f"Example: {imports.UPDATE_EXAMPLE}")(imports.update_file)
 app.command("remove", epilog=f"Example: {imports.REMOVE_EXAMPLE}")(imports.remove_file)
 app.command("providers", epilog="Example: leadlane providers --json")(show_providers)
+app.command("plan", epilog=f"Example: {plan.EXAMPLE}")(plan.plan)
 app.command("verify", epilog=f"Example: {verify.EXAMPLE}")(verify.verify)
 app.add_typer(campaigns, name="campaign")
 app.add_typer(agents, name="agents")

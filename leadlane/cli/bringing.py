@@ -256,6 +256,8 @@ def _end(target: Campaign, errand: Errand, leads: Leads, job: Job, *, repeated: 
         _tell_uncarried(progress)
         if progress["blocked_by"]:
             output.note(f"nothing moves yet: {progress['blocked_by']}")
+        if when := output.expected(progress):
+            output.line(f"the last of them will have left {when}")
         output.line(f"watch it with `leadlane job watch {job.id}`")
     if repeated and progress["ended"]:
         raise typer.Exit(output.exit_code(progress))

@@ -84,6 +84,8 @@ def show(id: Id, json: AsJson = False) -> None:  # noqa: A002
         output.line(f"undone by job {progress['undone_by']}")
     if progress["blocked_by"]:
         output.line(f"blocked by: {progress['blocked_by']}")
+    if when := output.expected(progress):
+        output.line(f"its last lead will have left {when}")
 
 
 @jobs.command("watch", epilog="Example: leadlane job watch 4be0643f1d98573b")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from leadlane.schemas.outcomes import DELIVERED, Outcome
@@ -75,6 +76,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def of(n: int, limit: int | None) -> str:
     """A count, beside its limit if it has one."""
     return f"{n:,}" if limit is None else f"{n:,} of {limit:,}"
+
+
+def duration(seconds: float) -> str:
+    """A time that is only about right, as people say it."""
+    whole = max(round(seconds), 0)
+    if whole < 100:
+        return f"{whole} s"
+    minutes, hours = round(whole / 60), whole // 3600
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{hours} h {(whole - hours * 3600) // 60} min" if hours < 48 else f"{whole / 86_400:,.1f} days"
+
+
+def expected(progress: Mapping[str, Any]) -> str:
+    """When the last lead of a job will have left; '' if nobody can say."""
+    if not progress.get("eta"):
+        return ""
+    at = datetime.fromisoformat(progress["eta"])
+    return f"in about {duration((at - datetime.now(UTC)).total_seconds())}, at {at:%H:%M:%S} UTC"
 
 
 def outcomes(progress: Mapping[str, Any]) -> None:

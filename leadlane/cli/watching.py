@@ -116,7 +116,7 @@ def display() -> Iterator[Display]:
             def show(self, so_far: Mapping[str, Any]) -> None:
                 progress.update(
                     task,
-                    description=said(so_far),
+                    description=f"{said(so_far)}{_left(so_far)}",
                     total=so_far["leads"],
                     completed=so_far["leads"] - so_far["waiting"],
                 )
@@ -150,7 +150,7 @@ class Lines:
     def show(self, progress: Mapping[str, Any]) -> None:
         """As `Display.show`."""
         done = progress["leads"] - progress["waiting"]
-        self._say(f"{done:,} of {progress['leads']:,} leads done: {said(progress)}")
+        self._say(f"{done:,} of {progress['leads']:,} leads done: {said(progress)}{_left(progress)}")
 
     def note(self, text: str) -> None:
         """As `Display.note`."""
@@ -168,6 +168,11 @@ def waits(full: LaneFull) -> str:
     return (
         f"waiting for room{when}: {full.waiting:,} leads wait for the {full.of}, of {full.limit:,} that may"
     )
+
+
+def _left(progress: Mapping[str, Any]) -> str:
+    when = output.expected(progress)
+    return f"; the last will have left {when}" if when else ""
 
 
 def said(progress: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,9 @@ def test_the_command_line_waits_and_says_so_and_ends_when_asked(jobs: Jobs, tmp_
     ended = CliRunner().invoke(app, ["import", str(file), "--campaign", "voiso/3", "--json"])
     thread.join(30)
     assert ended.exit_code == 130, ended.output
-    assert "waiting for room: 2,000 leads wait for the campaign, of 2,000 that may" in ended.stderr
+    assert (
+        "waiting for room, expected in about 1 s: 2,000 leads wait for the campaign, of 2,000" in ended.stderr
+    )
     assert json.loads(ended.stdout)["rows_taken"] == 0
 
 
@@ -176,3 +179,23 @@ def test_lists_show_what_waits_beside_what_may(jobs: Jobs) -> None:
     (account,) = json.loads(CliRunner().invoke(app, ["account", "list", "--json"]).stdout)["accounts"]
     assert (account["leads"], account["leads_limit"]) == (1500, 5000)
     assert "1,500 of 5,000" in CliRunner().invoke(app, ["account", "list"]).stdout
+
+
+def test_the_receipt_says_when_its_last_lead_will_have_left_and_when_there_is_room(jobs: Jobs) -> None:
+    jobs.client.hset(jobs.lanes.key("acct", "voiso"), "call_ms", 3000)
+    jobs.lanes.alive("w", for_ms=60_000, slots={"turns": 4, "control": 1})
+    spring = Fleet().campaign("voiso/3")
+    job = spring.import_leads(rows(2000))
+    assert job.eta is not None
+    left = (datetime.fromisoformat(job.eta) - datetime.now(UTC)).total_seconds()
+    assert 6 < left < 9  # two calls and a gap of two seconds
+    shown = CliRunner().invoke(app, ["job", "show", job.id]).stdout
+    assert "its last lead will have left in about" in shown
+    with pytest.raises(LaneFull, match="room in about") as told:
+        spring.import_leads(rows(1000), on_full="raise")
+    assert told.value.room_in_s is not None
+    jobs.lanes.hold("account", "voiso", "key refused")
+    assert (job.eta, job.progress()["eta"]) == (None, None)
+    with pytest.raises(LaneFull, match="nobody can say") as told:
+        spring.import_leads(rows(1000), on_full="raise")
+    assert told.value.room_in_s is None

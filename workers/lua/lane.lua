@@ -26,7 +26,8 @@
 --   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit; throttles is
 --                            there from a 429, trips from the opening of the breaker, both until a call succeeds;
 --                            max_waiting, max_waiting_per_campaign: the most leads of P:load that may wait; full: all,
---                            or a lane, since a producer was refused
+--                            or a lane, since a producer was refused;
+--                            call_ms, how long a leads call takes
 --   P:load:<account>   hash  leads of it that wait or are in a turn: all, and per leads lane that has such
 --   P:called:<account> zset  tickets called and not yet come;  P:calls:<queue> the same per queue, by call number
 --   P:flight:<account> set   lanes held by a turn

@@ -62,13 +62,20 @@ local function cool(key, level_field, state)
     now + math.ceil(wait)), 'cool_why', why, 'probe', 'due')
 end
 
+-- A turn was one leads call that the dialer took: how long it was, with what goes round it, is the account's pace.
+local l = get(lane_key(lane), 'token', 'acct', 'hold', 'began', 'one_by_one')
+local first = doc.calls and doc.calls[1]
+local tells_pace = first and string.sub(first.answer, 1, 1) == '2' and l.one_by_one ~= '1' and not doc.replay
+  and string.sub(lane, 1, 6) == 'leads/'
+
 local function signal()
   local key = acct_key(a.acct)
   if redis.call('HGET', key, 'probe') == token then
     if a.signal == 'none' then redis.call('HSET', key, 'probe', 'due') else redis.call('HDEL', key, 'probe') end
   end
   if a.signal == 'ok' then
-    local c = get(key, 'cooled', 'cool', 'throttles', 'trips')
+    local c = get(key, 'cooled', 'cool', 'throttles', 'trips', 'call_ms')
+    if tells_pace then keep_pace(a.acct, c.call_ms, now - num(l.began)) end
     if now - a.began_ms >= num(c.cooled) and num(c.cool) <= now then     -- a command may be out while leads cool
       if c.throttles or c.trips then recover(key, a.acct, c) end
       redis.call('HDEL', key, 'fails')
@@ -84,7 +91,6 @@ local function signal()
   end
 end
 
-local l = get(lane_key(lane), 'token', 'acct', 'hold')
 local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
 if doc.seq and want(lane, holder, doc.seq, true) then rescore(lane) end      -- the server had forgotten what is wanted
 for i, v in ipairs(doc.tickets) do

@@ -28,16 +28,19 @@ local function put(id, at, code, why)
 end
 
 if ARGV[3] ~= '' then put(ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6] ~= '' and { [ARGV[4]] = ARGV[6] } or nil) end
+local took
 if ARGV[9] ~= '' then
   local made = cjson.decode(ARGV[9])
   note(lane, made.acct, token, made.worker, made.call)
+  took = string.sub(made.call.answer, 1, 1) == '2' and made.call.began - made.call.ended
 end
 if not ours then return -1 end
 if ARGV[7] == '' then return 0 end
 if hushed_by(lane) then return -1 end
 local t = get(ticket_key(ARGV[7]), 'token', 'cancel', 'acct', 'op')
 if t.token ~= token or t.cancel then return -2 end
-local a = get(acct_key(t.acct), 'hold', 'hold:' .. t.op, 'cool', 'gcra')
+local a = get(acct_key(t.acct), 'hold', 'hold:' .. t.op, 'cool', 'gcra', 'call_ms')
+if took then keep_pace(t.acct, a.call_ms, took) end
 local at = math.max(now, num(a.cool), (a.hold or a['hold:' .. t.op]) and now + CALL_MS or 0)
 each_window(t.acct, a.gcra, function(_, tat, _, slack) at = math.max(at, math.ceil(tat - slack)) end)
 if at > now then return at - now end
