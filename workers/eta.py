@@ -195,7 +195,9 @@ def _shared(
 def pace_of(facts: Facts, operation: str, *, call_s: float, gcra: str) -> Pace:
     """The pace of an account whose calls take so long, by its dialer's rules and its settings."""
     record = facts.dialer
-    found = record.operations[operation].at(facts.switches, facts.leads_per_call)
+    found = record.operations.get(operation, record.operations["import"]).at(
+        facts.switches, facts.leads_per_call
+    )
     steps = [float(window.partition(":")[0]) / 1000 for window in gcra.split(",") if window]
     return Pace(
         call_s=call_s,
