@@ -10,11 +10,12 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import redis
 
 from leadlane.schemas.errors import SettingsError
-from leadlane.schemas.redis_urls import is_sentinels, sentinels, without_password
+from leadlane.schemas.redis_urls import is_sentinels, sentinels, speaks_tls, without_password
 from leadlane.schemas.settings import (
     HASH_KEY_REF,
     Account,
@@ -25,9 +26,9 @@ from leadlane.schemas.settings import (
 )
 from leadlane.workers.account_view import accounts_at
 from leadlane.workers.answers import Meaning, meaning
-from leadlane.workers.celery_app import QUEUES, make_app
+from leadlane.workers.celery_app import QUEUES, make_observer
 from leadlane.workers.connection import reach_at_once, sentinel_options
-from leadlane.workers.faults import OUTAGES
+from leadlane.workers.faults import OUTAGES, why_unreachable
 from leadlane.workers.lane_view import living_workers, now_ms
 from leadlane.workers.lanes import Lanes
 from leadlane.workers.providers import PROVIDERS, Provider
@@ -39,6 +40,7 @@ LEAST_VERSION: Final = (6, 2)
 MOST_FULL: Final = 0.8
 MOST_SKEW_S: Final = 2.0
 WORKERS_ANSWER_S: Final = 1.5
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 NO_CAMPAIGN: Final = "0"
 """The id of no campaign: asked about it, a dialer that takes the key says 404."""
 
@@ -100,23 +102,12 @@ def _server(name: str, url: str, client: redis.Redis) -> Iterator[Check]:
         seconds, micros = client.time()
         skew_s = seconds + micros / 1e6 - (began + time.time()) / 2
         info: dict[str, Any] = client.info()
-    except redis.AuthenticationError:
-        yield Check(
-            name, "unreachable", f"{place} refuses user or password", "mend redis_url or redis_password"
-        )
-        return
-    except (redis.ConnectionError, redis.TimeoutError):
-        yield Check(name, "unreachable", f"{place} does not answer", "is it running, and is the URL right?")
-        return
     except redis.RedisError as exc:
-        yield Check(
-            name,
-            "unreachable",
-            f"{place} refuses ({type(exc).__name__})",
-            "let the user run PING, TIME and INFO",
-        )
+        problem, remedy = why_unreachable(exc)
+        yield Check(name, "unreachable", f"{place} {problem}", remedy)
         return
     yield Check(name, "ok", f"{place} answers, version {info.get('redis_version', '?')}")
+    yield _overheard(name, url)
     yield from _fitness(name, info)
     yield _memory(name, info)
     if abs(skew_s) > MOST_SKEW_S:
@@ -128,6 +119,16 @@ def _server(name: str, url: str, client: redis.Redis) -> Iterator[Check]:
         )
     else:
         yield Check(f"{name}: clock", "ok", f"{abs(skew_s):.1f} s from this machine's")
+
+
+def _overheard(name: str, url: str) -> Check:
+    """Whether others on the network could read along."""
+    if speaks_tls(url):
+        return Check(f"{name}: TLS", "ok", "its certificate is verified")
+    if url.startswith("unix://") or all(urlsplit(part).hostname in LOOPBACK for part in url.split(";")):
+        return Check(f"{name}: TLS", "ok", "not needed within this machine")
+    remedy = "there is none behind sentinels: close that network" if is_sentinels(url) else "write rediss://"
+    return Check(f"{name}: TLS", "note", "none: leads cross the network in plain", remedy)
 
 
 def _fitness(name: str, info: Mapping[str, Any]) -> Iterator[Check]:
@@ -303,7 +304,7 @@ def _held(lanes: Lanes, settings: Settings, workers: int) -> Iterator[Check]:
 def _queues(settings: Settings, lanes: Lanes, broker: redis.Redis, workers: int) -> Iterator[Check]:
     """Queues in which messages wait for nobody. Of control and turns the workers' slots in the lanes tell, too."""
     try:
-        inspect: Any = make_app(settings).control.inspect(timeout=WORKERS_ANSWER_S)
+        inspect: Any = make_observer(settings).control.inspect(timeout=WORKERS_ANSWER_S)
         answers: Mapping[str, list[dict[str, Any]]] = (inspect.active_queues() or {}) if workers else {}
     except OUTAGES:
         answers = {}

@@ -22,15 +22,13 @@ from prometheus_client import REGISTRY
 
 from leadlane.ops.metrics import FleetMetrics
 from leadlane.workers import logs
-from leadlane.workers.celery_app import make_app
-from leadlane.workers.connection import connect
+from leadlane.workers.celery_app import make_observer
+from leadlane.workers.connection import reach_at_once
 from leadlane.workers.lanes import Lanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
-
-    from celery import Celery
 
     from leadlane.schemas.settings import Settings
 
@@ -66,10 +64,11 @@ def run(
     apply_env_options()
     options.address, options.port, options.read_only = address, port, read_only
     extract_settings()
-    app: Celery = make_app(settings)
+    app = make_observer(settings)
     app.set_default()  # its views ask for results of "the current app", in any thread
     flower = FleetFlower(capp=app, options=options, **web_settings)
-    metrics = FleetMetrics(Lanes(connect(settings), settings.key_prefix))
+    # Without a greeting: it only looks, and has no right to more.
+    metrics = FleetMetrics(Lanes(reach_at_once(settings, settings.redis_url), settings.key_prefix))
     REGISTRY.register(metrics)
     metrics.start()
     for ending in (signal.SIGTERM, signal.SIGINT):

@@ -224,12 +224,13 @@ def _reachable() -> Settings:
     """The settings, once their Redis has answered. Raises SettingsError, Unreachable."""
     from leadlane.reaching import reaching_redis
     from leadlane.schemas.settings import load_settings
-    from leadlane.workers.connection import connect
+    from leadlane.workers.connection import reach_at_once
 
     settings = load_settings()
-    client = connect(settings)
-    reaching_redis(client.ping)
-    client.close()
+    with reach_at_once(
+        settings, settings.redis_url
+    ) as client:  # no greeting: beat and Flower may not see the lanes
+        reaching_redis(client.ping)
     return settings
 
 

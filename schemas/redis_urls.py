@@ -40,6 +40,11 @@ def canonical(text: str) -> str:
     place = parts.path if parts.scheme == "unix" else parts.hostname
     if parts.scheme not in {"redis", "rediss", "unix"} or not place:
         raise wrong
+    if "ssl_" in parts.query:
+        raise ValueError(
+            "has settings of TLS in it; write rediss:// alone, and files in redis_ca, redis_client_cert and "
+            "redis_client_key: the server's certificate is always verified"
+        )
     return text
 
 
@@ -69,6 +74,11 @@ def _canonical_sentinels(text: str) -> str:
     before = f"{users.pop()}@" if users else ""
     database = databases.pop() if databases else "0"
     return ";".join(f"{SENTINEL}://{before}{node}/{database}" for node in nodes)
+
+
+def speaks_tls(url: str) -> bool:
+    """Whether the URL is one of TLS."""
+    return url.startswith("rediss://")
 
 
 def is_sentinels(url: str) -> bool:

@@ -7,7 +7,9 @@ stand in the environment alone. An empty variable is as good as none.
 
 ``redis_password`` says where the password of Redis is (``env:NAME`` or ``file:PATH``, never the password itself); it
 goes into every Redis URL that has none. ``sentinel_password`` is likewise that of the sentinels, where the URLs name
-some; ``sentinel_master`` is then the name under which they watch the primary.
+some; ``sentinel_master`` is then the name under which they watch the primary. ``rediss://`` is TLS: ``redis_ca`` is a
+file with the certificates that vouch for the server, those of the system unless given; ``redis_client_cert`` and
+``redis_client_key`` are our own, if it asks for them.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ CONFIG_FILE: Final = "leadlane.toml"
 DEFAULT_REDIS_URL: Final = "redis://localhost:6379/0"
 HASH_KEY_REF: Final = "env:LEADLANE_HASH_KEY"
 REDIS_URLS: Final = ("redis_url", "broker_url", "result_url")
+TLS_FILES: Final = ("redis_ca", "redis_client_cert", "redis_client_key")
 LOST_CALL_S: Final = 60.0
 TIMEOUT_S: Final = 30.0
 
@@ -93,6 +96,10 @@ class Settings:
     redis_url: str = field(default=DEFAULT_REDIS_URL, repr=False)
     broker_url: str = field(default="", repr=False)  # redis_url unless given
     result_url: str = field(default="", repr=False)  # redis_url unless given
+    redis_password: str = field(default="", repr=False)  # for those of them that have none
+    redis_ca: str = ""  # files, for those of them that are TLS
+    redis_client_cert: str = ""
+    redis_client_key: str = field(default="", repr=False)
     sentinel_master: str = ""  # what the sentinels in these URLs, if any, call the primary
     sentinel_password: str = field(default="", repr=False)
     key_prefix: str = "leadlane"
@@ -107,8 +114,11 @@ class Settings:
     payload_keys: tuple[str, ...] = field(default=(), repr=False)  # where they are; the first one encrypts
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "broker_url", self.broker_url or self.redis_url)
-        object.__setattr__(self, "result_url", self.result_url or self.redis_url)
+        for key in REDIS_URLS:
+            url = getattr(self, key) or self.redis_url
+            object.__setattr__(
+                self, key, with_password(url, self.redis_password) if self.redis_password else url
+            )
         object.__setattr__(self, "accounts", MappingProxyType(dict(self.accounts)))
 
     def at(self, redis_url: str) -> Settings:
@@ -142,9 +152,8 @@ def load_settings(
     for key in ("redis_password", "sentinel_password"):
         if reference := given.pop(key, ""):
             given[key] = resolve_reference(reference, key, environment.variables)
-    if password := given.pop("redis_password", ""):
-        given.setdefault("redis_url", DEFAULT_REDIS_URL)
-        given |= {key: with_password(given[key], password) for key in REDIS_URLS if key in given}
+    for key in TLS_FILES:
+        _check_file(key, given.get(key, ""))
     settings = _with_master(Settings(**given))
     if settings.retention_s < 10 * settings.visibility_timeout_s:
         # A message may come back that late; the ticket it belongs to must still be known then.
@@ -169,6 +178,19 @@ def _with_master(settings: Settings) -> Settings:
                 "write the name under which they watch the primary, such as mymaster",
             )
     return settings
+
+
+def _check_file(key: str, path: str) -> None:
+    """Raises SettingsError if there is no file of certificates or keys there, where one is named."""
+    if not path:
+        return
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        problem = f"the file {path} cannot be read ({_reason(error)})"
+        raise SettingsError(key, problem, "name a file that exists, in PEM") from None
+    if "-----BEGIN " not in text:
+        raise SettingsError(key, f"the file {path} is not in PEM", "it begins with -----BEGIN; convert it")
 
 
 def redis_is_given(environ: Mapping[str, str] | None = None) -> bool:

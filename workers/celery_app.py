@@ -12,7 +12,7 @@ from kombu import Queue
 
 from leadlane.schemas.settings import Settings
 
-from .connection import sentinel_options
+from .connection import sentinel_options, tls_options
 from .guards import Guards, hide_redbeat_url
 
 if TYPE_CHECKING:
@@ -83,6 +83,19 @@ def make_app(
     return app
 
 
+def make_observer(settings: Settings) -> Celery:
+    """An app that asks workers and listens, and has no business with tasks.
+
+    Whoever consumes anything with kombu also puts back what workers took and did not acknowledge in time, bodies and
+    all. This one looks into lists of its own instead, and needs no right to theirs (``ops/redis/leadlane.acl``).
+    """
+    app: Celery = make_app(settings)
+    app.conf.broker_transport_options |= {
+        f"unacked{part}_key": f"observer.celery.pidbox.unacked{part}" for part in ("", "_index", "_mutex")
+    }
+    return app
+
+
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings for these settings of ours."""
     behind_sentinels = (
@@ -90,7 +103,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
         if settings.sentinel_master
         else {}
     )
+    tls = {
+        "broker_use_ssl": tls_options(settings, settings.broker_url),
+        "redis_backend_use_ssl": tls_options(settings, settings.result_url),
+        "redbeat_redis_use_ssl": tls_options(settings, settings.redis_url),
+    }
     return {
+        **{name: options for name, options in tls.items() if options},
         "broker_url": settings.broker_url,
         "result_backend": settings.result_url,
         # Messages

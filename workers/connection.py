@@ -16,7 +16,7 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
-from leadlane.schemas.redis_urls import is_sentinels, sentinels
+from leadlane.schemas.redis_urls import is_sentinels, sentinels, speaks_tls
 from leadlane.schemas.settings import Settings
 
 LUA = files("leadlane.workers") / "lua"
@@ -107,7 +107,7 @@ def reach(settings: Settings, url: str, **options: Any) -> redis.Redis:
     ``options`` are those of ``redis.Redis.from_url``.
     """
     if not is_sentinels(url):
-        return redis.Redis.from_url(url, **options)
+        return redis.Redis.from_url(url, **tls_options(settings, url), **options)
     at = sentinels(url)
     asked: Any = Sentinel(at.nodes, sentinel_kwargs=sentinel_options(settings))  # type: ignore[no-untyped-call]
     client: redis.Redis = asked.master_for(
@@ -131,6 +131,21 @@ def reach_at_once(settings: Settings, url: str, *, within_s: float = 5.0, **opti
         retry=Retry(NoBackoff(), 0),
         **options,
     )
+
+
+def tls_options(settings: Settings, url: str) -> dict[str, Any]:
+    """How TLS is spoken at this URL, in redis-py's and Celery's words; empty where it is not.
+
+    The server's certificate is verified, and that it is the host's own; no setting turns that off.
+    """
+    if not speaks_tls(url):
+        return {}
+    files = {
+        "ssl_ca_certs": settings.redis_ca,
+        "ssl_certfile": settings.redis_client_cert,
+        "ssl_keyfile": settings.redis_client_key,
+    }
+    return {"ssl_cert_reqs": "required"} | {name: path for name, path in files.items() if path}
 
 
 def sentinel_options(settings: Settings) -> dict[str, Any]:

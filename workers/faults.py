@@ -7,8 +7,9 @@ bookkeeping, or an `InternalError` such as "KeyError at leadlane.workers.ledger:
 
 from __future__ import annotations
 
+import ssl
 from traceback import walk_tb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from celery.exceptions import (
     BackendError,
@@ -21,11 +22,14 @@ from celery.exceptions import (
     WorkerLostError,
 )
 from redis import exceptions as redis
+from redis.sentinel import MasterNotFoundError
 
 from leadlane.schemas.errors import LeadlaneError
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+T = TypeVar("T", bound=BaseException)
 
 # Redis or the broker is away, full, or failing over. Never the end of a task: it comes again (rule 10).
 OUTAGES = (
@@ -58,6 +62,50 @@ class InternalError(LeadlaneError):
 
 class UnreadableTaskError(InvalidTaskError, LeadlaneError):
     """A message that is no task; the text is the type of what went wrong in reading it."""
+
+
+def why_unreachable(exc: redis.RedisError) -> tuple[str, str]:
+    """Why a Redis does not do what it is asked, to be said after its name, and the remedy; no URL, user or password."""
+    tls = _cause(exc, ssl.SSLError)
+    match exc:
+        case MasterNotFoundError():
+            return (
+                "has no primary, say its sentinels",
+                "if that lasts: are they running, and is sentinel_master the name they know it by?",
+            )
+        case redis.AuthenticationError():
+            return "refuses user or password", "mend the URL, or redis_password"
+        case redis.OutOfMemoryError():
+            return (
+                "is out of memory",
+                "what was accepted is kept; give it more, or wait until lanes are emptier",
+            )
+        case redis.ResponseError() if "permission" in str(exc):
+            return "gives this user too few rights", "compare them with ops/redis/leadlane.acl"
+        case _ if isinstance(tls, ssl.SSLCertVerificationError):
+            return (
+                f"shows a certificate that is not trusted ({tls.verify_message.rstrip('.')})",
+                "name the file of its CA in redis_ca, and the host as its certificate does",
+            )
+        case _ if tls:
+            reason = (tls.reason or type(tls).__name__).replace("_", " ").lower()
+            return (
+                f"cannot be spoken to in TLS ({reason})",
+                "is rediss:// right, and are redis_ca and redis_client_cert?",
+            )
+        case redis.ConnectionError() | redis.TimeoutError():
+            return "does not answer", "is it running, and is the URL right?"
+    return f"refuses ({type(exc).__name__})", "is it a primary of version 6.2 or newer?"
+
+
+def _cause(exc: BaseException, kind: type[T]) -> T | None:
+    """The exception of this kind that it came from, if any."""
+    at: BaseException | None = exc
+    while at:
+        if isinstance(at, kind):
+            return at
+        at = at.__cause__ or at.__context__
+    return None
 
 
 def tellable(exc: BaseException) -> Exception:

@@ -39,6 +39,7 @@ _OF_A_TASK = {
 # A warning of Celery's; what follows is an exception's text and traceback.
 _OUTSIDE = "Exception raised outside body"
 # Another, at every lost connection: advice on a setting that we have set.
+_NO_TLS = "specified (rediss) with no ssl options"
 _ADVICE = "In Celery 5.1 we introduced an optional breaking change"
 # Of these DEBUG would show the dialers' headers, which may quote a lead or a key.
 _WIRE = ("httpcore.", "httpx.")
@@ -126,6 +127,8 @@ def configure(
 def _worth_a_line(record: logging.LogRecord) -> bool:
     if f"{record.name}.".startswith(_WIRE) and record.levelno < logging.WARNING:
         return False
+    if record.name == "kombu.connection" and _NO_TLS in record.getMessage():
+        return False  # of a connection that is never made, only to show its URL; those that are made verify
     return not (record.name == "py.warnings" and _ADVICE in record.getMessage())
 
 

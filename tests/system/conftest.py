@@ -22,6 +22,7 @@ from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.connection import connect
 from leadlane.workers.lanes import Lanes
+from tests.guarded import ROLES, login
 
 KEY = "sandbox-key"
 STARTS_WITHIN_S = 60
@@ -121,7 +122,7 @@ class Town:
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("LEADLANE_")} | {
             "SANDBOX_KEY": KEY,
             "COLUMNS": "200",
-            "LEADLANE_REDIS_URL": redis.url,
+            **login(redis, "operator"),
             "LEADLANE_VISIBILITY_TIMEOUT_S": "20",
             "LEADLANE_LEASE_S": "6",
         }
@@ -145,7 +146,7 @@ class Town:
 
     def fleet(self) -> Fleet:
         """A producer in this process."""
-        self._fleets.append(Fleet(settings=self.settings()))
+        self._fleets.append(Fleet(settings=load_settings(environ=self.env | login(self.redis, "producer"))))
         return self._fleets[-1]
 
     def worker(
@@ -180,9 +181,8 @@ class Town:
     ) -> Program:
         """`leadlane WORDS...` in the background, not waited for."""
         name = name or words[0]
-        program = Program(
-            name, words, self.env, self.folder / f"{len(self.programs)}-{name}.log", main, stdin
-        )
+        env = self.env | login(self.redis, words[0]) if words[0] in ROLES else self.env
+        program = Program(name, words, env, self.folder / f"{len(self.programs)}-{name}.log", main, stdin)
         self.programs.append(program)
         return program
 

@@ -20,9 +20,9 @@ from celery.exceptions import ChordError, TaskRevokedError
 from celery.result import AsyncResult
 from redis import Redis
 
-from leadlane.ops.embedded import EmbeddedRedis
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.workers.lanes import Lanes
+from tests.guarded import make_redis
 from tests.system.conftest import Town, until
 from tests.system.judge import calls, leads, rules_kept, running
 
@@ -37,7 +37,7 @@ WITHIN_S = 60
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """One worker for the whole module; each test has campaigns of its own."""
-    with EmbeddedRedis() as redis, SandboxProcess(gap_s=0.3) as sandbox:
+    with make_redis() as redis, SandboxProcess(gap_s=0.3) as sandbox:
         town = Town(redis, sandbox, tmp_path_factory.mktemp("town"))
         try:
             town.worker("w1", SLOTS)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from leadlane.ops.embedded import EmbeddedRedis, free_port
+from leadlane.ops.embedded import free_port
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.settings import Settings
 from leadlane.workers.connection import connect
 from leadlane.workers.control_line import RESERVED
 from leadlane.workers.lanes import Lanes
+from tests.guarded import make_redis
 from tests.system.conftest import Program, Town, until
 from tests.system.judge import batches, calls, leads
 
@@ -40,7 +41,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with EmbeddedRedis() as redis, SandboxProcess(gap_s=0.3) as sandbox:
+    with make_redis() as redis, SandboxProcess(gap_s=0.3) as sandbox:
         town = Town(redis, sandbox, tmp_path_factory.mktemp("town"))
         town.env["FLOWER_UNAUTHENTICATED_API"] = "true"
         try:

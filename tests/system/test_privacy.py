@@ -20,10 +20,11 @@ from celery.result import AsyncResult
 from redis import Redis
 
 from leadlane import Job
-from leadlane.ops.embedded import EmbeddedRedis, free_port
+from leadlane.ops.embedded import free_port
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.workers import payloads
 from leadlane.workers.celery_app import make_app
+from tests.guarded import make_redis
 from tests.system.conftest import Town, until
 from tests.system.parrot import ANSWERS, Parrot
 
@@ -165,7 +166,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("town")
-    with EmbeddedRedis() as redis, SandboxProcess(gap_s=0.3) as sandbox, Parrot() as parrot:
+    with make_redis() as redis, SandboxProcess(gap_s=0.3) as sandbox, Parrot() as parrot:
         town = Town(redis, sandbox, folder)
         town.env |= {"PARROT_KEY": KEY, "FLOWER_UNAUTHENTICATED_API": "true", "LEADLANE_MAX_ATTEMPTS": "3"}
         parrots = {"import_gap_s": "0.1", "base_url": parrot.url, "api_key": "env:PARROT_KEY"}

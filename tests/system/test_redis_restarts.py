@@ -9,6 +9,7 @@ import pytest
 
 from leadlane.ops.embedded import EmbeddedRedis, find_server
 from leadlane.ops.sandbox.process import SandboxProcess
+from tests.guarded import make_redis
 from tests.system.conftest import Town, until
 from tests.system.judge import all_arrived, calls, leads, nothing_left_over, producer, results, running
 
@@ -20,7 +21,7 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     """A town whose Redis may die; lost calls are over and lost messages come back after seconds."""
     binary = find_server(bundled=os.environ.get("LEADLANE_TEST_SERVER") == "embedded")
     with (
-        EmbeddedRedis(appendfsync=request.param, binary=binary) as redis,
+        make_redis(appendfsync=request.param, binary=binary) as redis,
         SandboxProcess(gap_s=GAP_S, call_time_s=0.2) as sandbox,
     ):
         town = Town(redis, sandbox, tmp_path)

@@ -14,6 +14,8 @@ import pytest
 from redis import Redis
 
 from leadlane.ops.embedded import EmbeddedRedis, free_port
+from leadlane.schemas.redis_urls import without_password
+from tests.guarded import login
 from tests.system.conftest import ENDS_WITHIN_S, Program, until
 
 
@@ -33,7 +35,7 @@ class Up:
 
     def run(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """A command for this fleet, as from another terminal."""
-        env = self.env | {"LEADLANE_REDIS_URL": self.addresses["redis"]}
+        env = {"LEADLANE_REDIS_URL": self.addresses["redis"]} | self.env
         return subprocess.run(
             [sys.executable, "-m", "leadlane.ops.main", *words],
             env=env,
@@ -153,8 +155,12 @@ def test_what_ends_by_itself_is_said_and_started_again(start: Callable[..., Up])
 def test_a_redis_that_is_named_is_used_and_outlives_it(
     start: Callable[..., Up], redis_server: EmbeddedRedis
 ) -> None:
-    up = start(LEADLANE_REDIS_URL=redis_server.url)
-    assert (up.addresses["redis"], up.addresses["data"]) == (redis_server.url, None)
+    named = login(redis_server, "worker")
+    up = start(**named)
+    assert (up.addresses["redis"], up.addresses["data"]) == (
+        without_password(named["LEADLANE_REDIS_URL"]),
+        None,
+    )
     imported(up, "+12125550101")
     assert up.program.stop() == 0
     assert redis_server.running

@@ -462,3 +462,32 @@ def test_a_producer_may_name_sentinels_where_their_primary_is_known() -> None:
         Settings().at("sentinel://a;b")
     with pytest.raises(SettingsError, match="redis_url: is not a Redis URL"):
         Settings().at("localhost")
+
+
+@pytest.mark.parametrize("key", ["redis_ca", "redis_client_cert", "redis_client_key"])
+def test_a_file_of_tls_must_be_there_and_in_pem(tmp_path: Path, key: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{key}: the file {tmp_path}/ca cannot be read \(no such file"):
+        load(f'{key} = "{tmp_path}/ca"')
+    (tmp_path / "ca").write_bytes(b"\x30\x82")
+    with pytest.raises(SettingsError, match=f"{key}: the file {tmp_path}/ca .*PEM"):
+        load(f'{key} = "{tmp_path}/ca"')
+    (tmp_path / "ca").write_text("-----BEGIN CERTIFICATE-----\n")
+    assert getattr(load(f'{key} = "{tmp_path}/ca"'), key) == f"{tmp_path}/ca"
+
+
+@pytest.mark.parametrize("option", ["ssl_cert_reqs=none", "ssl_check_hostname=false", "x=1&ssl_ca_certs=ca"])
+@pytest.mark.parametrize("key", ["redis_url", "broker_url", "result_url"])
+def test_no_url_turns_the_look_at_a_certificate_off(key: str, option: str) -> None:
+    with pytest.raises(SettingsError, match=f"{key}: has settings of TLS in it; .* always verified"):
+        load(f'{key} = "rediss://h:6379/0?{option}"')
+    with pytest.raises(SettingsError, match="redis_url: has settings of TLS in it"):
+        load().at(f"rediss://h:6379/0?{option}")
+
+
+def test_a_producer_that_names_the_url_has_password_and_ca_from_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "ca").write_text("-----BEGIN CERTIFICATE-----\n")
+    settings = load(f'redis_password = "env:PASSWORD"\nredis_ca = "{tmp_path}/ca"', {"PASSWORD": "s3cret"})
+    at = settings.at("rediss://leadlane-producer@h:6379/0")
+    assert at.redis_url == at.broker_url == at.result_url == "rediss://leadlane-producer:s3cret@h:6379/0"
+    assert at.redis_ca == f"{tmp_path}/ca"
+    assert "s3cret" not in repr(at)

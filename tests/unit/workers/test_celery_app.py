@@ -1,12 +1,18 @@
 """The app and its settings, as Celery and kombu understand them."""
 
+import ssl
+
 import pytest
+import redis
 from celery import Celery
 from celery._state import get_current_app
+from flower.utils.broker import Broker
 from kombu.utils.scheduling import cycle_by_name
+from redbeat.schedulers import get_redis
 
 from leadlane.schemas.settings import Settings
 from leadlane.workers.celery_app import QUEUES, StrictOrder, configuration, make_app
+from leadlane.workers.connection import reach
 from leadlane.workers.logs import Logs
 from leadlane.workers.redaction import SafeAMQP, SafeTask
 from leadlane.workers.results import Results, SentinelResults
@@ -23,6 +29,15 @@ WATCHED = Settings(
     redis_url="sentinel://:s3cret@h1:1/0;sentinel://:s3cret@h2:1/0",
     sentinel_master="mymaster",
     sentinel_password="s3cret",
+)
+
+
+GUARDED = Settings(
+    redis_url="rediss://leadlane-worker@h:1/0",
+    redis_password="s3cret",
+    redis_ca="ca.pem",
+    redis_client_cert="own.pem",
+    redis_client_key="own.key",
 )
 
 
@@ -129,11 +144,32 @@ def test_redaction_is_in_its_place(app: Celery) -> None:
     assert app.conf.worker_consumer == "leadlane.workers.redaction:SafeConsumer"
 
 
-@pytest.mark.parametrize(
-    ("url", "backend"), [("redis://h/0", Results), ("rediss://h/0?ssl_cert_reqs=CERT_REQUIRED", Results)]
-)
+@pytest.mark.parametrize(("url", "backend"), [("redis://h/0", Results), ("rediss://h/0", Results)])
 def test_results_are_written_by_our_backend(url: str, backend: type) -> None:
     assert type(make_app(Settings(result_url=url)).backend) is backend
+
+
+def test_each_url_of_tls_is_verified_wherever_it_is_used() -> None:
+    app = make_app(GUARDED)
+    files = {"ssl_ca_certs": "ca.pem", "ssl_certfile": "own.pem", "ssl_keyfile": "own.key"}
+    with app.connection() as broker:
+        used = [broker.ssl, app.backend.connparams, get_redis(app).connection_pool.connection_kwargs]
+        used.append(reach(GUARDED, GUARDED.redis_url).connection_pool.connection_kwargs)
+        used.append(
+            Broker(GUARDED.broker_url, broker_use_ssl=broker.ssl).redis.connection_pool.connection_kwargs
+        )
+    for options in used:
+        assert options.items() >= files.items()
+        assert options["ssl_cert_reqs"] in ("required", ssl.CERT_REQUIRED)
+        assert options.get("ssl_check_hostname", True)
+
+
+def test_tls_is_for_the_urls_that_say_so() -> None:
+    settings = Settings(redis_url="redis://h:1/0", result_url="rediss://h:2/0", redis_ca="ca.pem")
+    used = configuration(settings)
+    assert used["redis_backend_use_ssl"] == {"ssl_cert_reqs": "required", "ssl_ca_certs": "ca.pem"}
+    assert "broker_use_ssl" not in used
+    assert reach(settings, settings.redis_url).connection_pool.connection_class is redis.Connection
 
 
 def test_results_behind_sentinels_too() -> None:
@@ -158,7 +194,7 @@ def test_an_app_of_ours_does_not_take_the_place_of_a_services_own() -> None:
     assert get_current_app() is own
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, WATCHED])
+@pytest.mark.parametrize("settings", [SETTINGS, WATCHED, GUARDED])
 @pytest.mark.parametrize("shown", ["conf", "report", "broker"])
 def test_passwords_are_not_shown(settings: Settings, shown: str) -> None:
     app = make_app(settings)
