@@ -53,12 +53,16 @@ def blocked_by(lanes: Lanes, job: Mapping[str, str]) -> str | None:
         pipe.hgetall(lanes.key("acct", account))
         pipe.hget(lanes.key("lane", lane), "hold")
         pipe.exists(*unturned(lanes, lane))
-        (seconds, micros), workers, quiet, stored, lane_hold, opt_outs = pipe.execute()
+        queue = "control" if operation in COMMANDS else "turns"
+        pipe.hget(lanes.key("slots", queue), "sum")
+        (seconds, micros), workers, quiet, stored, lane_hold, opt_outs, slots = pipe.execute()
     now = seconds * 1000 + micros // 1000
     fields = {name.decode(): value.decode() for name, value in stored.items()}
     account_is = standing(fields, now)
     if not any(until > now for _, until in workers):
         return "no worker is alive"
+    if lane and int(slots or 0) <= 0:  # a look-up is of no lane
+        return f"no worker that is alive takes from the queue {queue}"
     if account_is.state == "on hold":
         return f"account {account} is on hold: {account_is.reason}"
     if why := fields.get(f"hold:{operation}"):
