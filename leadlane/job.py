@@ -132,7 +132,8 @@ class Job:
         with the reason, those that cannot be taken back: ``failed``, ``rejected``. It is stored when this returns,
         also while no worker is there.
 
-        Raises UnknownJob; WrongUse if it is no import; Unreachable.
+        Raises UnknownJob; WrongUse if it is no import; SettingsError if its leads are encrypted and the keys are not
+        here; Unreachable.
         """
         from leadlane.workers.undoing import undo
 

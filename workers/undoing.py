@@ -32,13 +32,15 @@ LONGEST_ID = 100
 def undo(jobs: Jobs, job: str) -> str:
     """Have what a job brought taken back: the id of the job that does it, the same one however often this is said.
 
-    May be repeated after a crash in its middle. Raises UnknownJob; WrongUse if the job is no import; KeyMissingError.
+    May be repeated after a crash in its middle. Raises UnknownJob; WrongUse if the job is no import; SettingsError if
+    leads are encrypted with keys that are not here.
     """
     fields = jobs.look(job)
     _check(job, fields)
     undoing = undoing_of(job)
     if "sealed" in jobs.fields(undoing):
         return undoing
+    jobs.lanes.vault.check(jobs.client, jobs.lanes.key("clock"))
     facts = read_facts(jobs.lanes, fields["acct"])
     way = Way.of(facts)
     jobs.cancel(job)
@@ -163,12 +165,13 @@ def _batch(rows: Iterator[ReportRow], stored: Mapping[str, str], way: Way, canno
 
 
 def brought(jobs: Jobs, ticket: str) -> dict[str, str]:
-    """What became of each number of a batch, as a code; nothing if it is no longer kept. Raises KeyMissingError."""
+    """What became of each number of a batch, as a code; nothing if that is no longer kept. Raises KeyMissingError."""
     raw: bytes | None = jobs.client.get(jobs.lanes.key("pay", ticket))  # type: ignore[assignment]
-    if raw is None:
-        return {}
-    numbers = payloads.unpack(jobs.lanes.vault.opened(ticket, raw)).numbers
+    try:
+        numbers = payloads.unpack(jobs.lanes.vault.opened(ticket, raw)).numbers if raw else ()
+    except payloads.PayloadUnreadableError:
+        numbers = ()
     found: dict[str, str] = {}
-    for number, code in zip(numbers, jobs.codes(ticket, len(numbers)), strict=True):
+    for number, code in zip(numbers, jobs.codes(ticket, len(numbers)), strict=False):
         found.setdefault(number, code)  # twins come later
     return found

@@ -194,11 +194,14 @@ def _standing_job(target: Campaign, standing: Standing) -> Job | None:
     """The job that is there already, complete; None if there is something to do."""
     if standing.state == "complete":
         when = datetime.fromtimestamp(standing.began_ms / 1000, UTC).isoformat(sep=" ", timespec="seconds")
+        job = target.job(standing.job)
+        undone = job.progress().get("undone_by")
         output.note(
-            f"this was done already: job {standing.job} of {when} for {target.address}; nothing was sent "
-            "again (--again makes a new job)"
+            f"this was done already: job {job.id} of {when} for {target.address}"
+            + (f", undone by job {undone}" if undone else "")
+            + "; nothing was sent again (--again makes a new job)"
         )
-        return target.job(standing.job)
+        return job
     if standing.state == "broken off":
         output.note(f"going on with job {standing.job}: {standing.rows:,} rows are stored already")
     return None

@@ -1,7 +1,8 @@
 """What a person does with uncertain leads and dead batches, by the command line, on the real scripts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from leadlane.schemas.settings import Settings, load_settings
 from leadlane.workers.connection import connect
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Entry, Lanes
+from leadlane.workers.unsettled import Filter, Unsettled
 
 ACCOUNTS = {"india": "dialnexa", "voiso": "voiso"}
 TERMS = {"number": 0, "lease_ms": 1000, "turn_ms": 60_000, "lost_ms": 0, "gap_ms": 0, "room": 1000}
@@ -32,7 +34,7 @@ class Desk:
         self.client: Any = Redis.from_url(redis_url, decode_responses=True)
         self.jobs = Jobs(self.lanes)
         self.fleet = Fleet(settings=load_settings())
-        self._tokens = iter(map(str, range(100)))
+        self._tokens = map(str, count())
 
     def job(self, n: int, address: str = "india/cmp_1", start: int = 0, **options: Any) -> tuple[str, str]:
         """A job of so many leads, and its only batch."""
@@ -285,3 +287,30 @@ def test_the_sweep_forgets_uncertain_leads_that_are_no_longer_kept(desk: Desk) -
     assert len(desk.told("uncertain", "list")) == 1
     assert desk.jobs.sweep() == {"jobs": 0, "uncertain": 1}
     assert desk.client.zcard("leadlane:uncertain") == 1
+
+
+def test_each_of_many_costs_what_each_of_few_does(desk: Desk) -> None:
+    """Counted in commands of the server, those within scripts too: to try again, and to give up."""
+
+    def cost(act: Callable[[], object], n: int) -> float:
+        desk.client.config_resetstat()
+        act()
+        return sum(one["calls"] for one in desk.client.info("commandstats").values()) / n
+
+    unsettled, costs = Unsettled(desk.jobs), []
+    for n in (20, 200):
+        for at in range(n):
+            desk.turn(desk.job(1, "voiso/1", start=at)[1], "?", "dead", "404")
+        found = list(unsettled.dead(Filter()))
+        assert len(found) == n
+        costs.append(
+            (
+                cost(lambda found=found: unsettled.settle_dead(found, "retry"), n),
+                cost(lambda n=n: unsettled.resolve(list(unsettled.uncertain(Filter())), "discard"), n),
+            )
+        )
+        for job in {one.job for one in found}:
+            desk.jobs.cancel(job)
+        assert desk.client.zcard("leadlane:dead") == desk.client.zcard("leadlane:uncertain") == 0
+    few, many = costs
+    assert all(each <= 1.1 * before for each, before in zip(many, few, strict=True)), costs
