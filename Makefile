@@ -44,7 +44,7 @@ lint: $(READY)  ## ruff: rules and format
 types: $(READY)  ## mypy, strict
 	@$(BIN)/mypy
 
-bench: $(READY)  ## how fast, beside the references; one JSON line each
+bench: $(READY)  ## how fast, beside the references, in a quarter of an hour; lines of JSON, also in bench-results
 	@$(BIN)/python -m leadlane.ops.bench $(ARGS)
 
 MINUTES := 10

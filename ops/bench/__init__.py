@@ -2,8 +2,10 @@
 
 workloads  what is to be done, and the least time it can take
 rivals     who does it: leadlane, cookbook and drain, one module each
-race       one rival at one workload: Redis, sandbox, workers, from nothing to the end
-launch     a worker process of a rival
-clock      CPU seconds of those processes
+ground     where: a Redis, a sandbox and workers of a rival (launch)
+race       one rival at one workload, from nothing to the end
+urgent, single, many, lanes, intake, memory   what else is measured, one module each
+clock      CPU seconds of other processes
 figures    what the sandbox's log and the clock say
+report     page and plots of a run, from its lines and nothing else
 """

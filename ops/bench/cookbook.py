@@ -19,8 +19,7 @@ from .workloads import on_the_wire
 if TYPE_CHECKING:
     from celery import Task
 
-    from .rivals import Site
-    from .workloads import Workload
+    from .rivals import Send, Site
 
 CALL_TIMEOUT_S = 30
 
@@ -34,7 +33,7 @@ def make_app(site: Site) -> Celery:
         base_url=site.api_url, headers={"Authorization": f"Bearer {site.api_key}"}, timeout=CALL_TIMEOUT_S
     )
 
-    @app.task(name="import_leads", bind=True, max_retries=None)
+    @app.task(name="import_leads", bind=True, shared=False, max_retries=None)
     def import_leads(self: Task[Any, Any], campaign: int, leads: list[dict[str, Any]]) -> dict[str, int]:
         """Import one batch: leads per outcome."""
         lock = redis.lock(f"campaign:{campaign}", timeout=2 * CALL_TIMEOUT_S)
@@ -52,10 +51,14 @@ def make_app(site: Site) -> Celery:
     return app
 
 
-def enqueue(site: Site, workload: Workload) -> list[str]:
-    """Send a task for each batch: their ids."""
+def producer(site: Site) -> Send:
+    """Sends a task for each batch."""
     task = make_app(site).tasks["import_leads"]
-    return [task.delay(campaign, on_the_wire(leads)).id for campaign, leads in workload.work()]
+
+    def send(campaign: int, leads: list[dict[str, Any]]) -> list[str]:
+        return [task.delay(campaign, on_the_wire(leads)).id]
+
+    return send
 
 
 def work(site: Site, name: str) -> None:

@@ -20,8 +20,7 @@ from .workloads import LEADS_PER_CALL, on_the_wire
 if TYPE_CHECKING:
     from celery import Task
 
-    from .rivals import Site
-    from .workloads import Workload
+    from .rivals import Send, Site
 
 CALL_TIMEOUT_S = 30
 
@@ -37,7 +36,7 @@ def make_app(site: Site) -> Celery:
         timeout=CALL_TIMEOUT_S,
     )
 
-    @app.task(name="drain", bind=True, max_retries=10)
+    @app.task(name="drain", bind=True, shared=False, max_retries=10)
     def drain(self: Task[Any, Any], campaign: int) -> None:
         """Bring what lies in the list to the campaign, until nothing does."""
         while leads := redis.lrange(f"leads:{campaign}", 0, LEADS_PER_CALL - 1):
@@ -71,15 +70,19 @@ def start(app: Celery, redis: Redis, campaign: int) -> None:
         app.tasks["drain"].delay(campaign)
 
 
-def enqueue(site: Site, workload: Workload) -> list[str]:
-    """Put each batch into its campaign's list. No task stands for a batch."""
+def producer(site: Site) -> Send:
+    """Puts each batch into its campaign's list. No task stands for a batch."""
     app = make_app(site)
-    with Redis.from_url(site.redis_url) as redis:
-        for campaign, leads in workload.work():
-            texts = [json.dumps(lead, separators=(",", ":")) for lead in on_the_wire(leads)]
-            redis.rpush(f"leads:{campaign}", *texts)
-            start(app, redis, campaign)
-    return []
+    redis = Redis.from_url(site.redis_url)
+
+    def send(campaign: int, leads: list[dict[str, Any]]) -> list[str]:
+        redis.rpush(
+            f"leads:{campaign}", *(json.dumps(lead, separators=(",", ":")) for lead in on_the_wire(leads))
+        )
+        start(app, redis, campaign)
+        return []
+
+    return send
 
 
 def work(site: Site, name: str) -> None:

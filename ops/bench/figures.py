@@ -69,9 +69,9 @@ def figures(workload: Workload, records: Iterable[Mapping[str, Any]]) -> dict[st
         found |= {
             "time_s": round(end - start, 3),
             "ratio": round((end - start) / workload.ideal_s, 3),
-            "idle_p50_ms": _ms(percentile(idle, 0.5)),
-            "idle_p99_ms": _ms(percentile(idle, 0.99)),
-            "call_p50_ms": _ms(percentile([one["ended"] - one["started"] for one in let_in], 0.5)),
+            "idle_p50_ms": milliseconds(percentile(idle, 0.5)),
+            "idle_p99_ms": milliseconds(percentile(idle, 0.99)),
+            "call_p50_ms": milliseconds(percentile([one["ended"] - one["started"] for one in let_in], 0.5)),
         }
     return found | {
         "calls": len(calls),
@@ -82,5 +82,6 @@ def figures(workload: Workload, records: Iterable[Mapping[str, Any]]) -> dict[st
     }
 
 
-def _ms(seconds: float | None) -> float | None:
+def milliseconds(seconds: float | None) -> float | None:
+    """Rounded for a figure; None of nothing."""
     return None if seconds is None else round(seconds * 1000, 1)

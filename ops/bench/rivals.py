@@ -1,13 +1,10 @@
-"""Who takes part. A rival is a module with three functions; each is called with the place where it works."""
+"""Who takes part. A rival is a module with three functions, each of which is told the place where it works."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, Protocol, cast
-
-if TYPE_CHECKING:
-    from .workloads import Workload
+from typing import Any, Final, Protocol, cast
 
 NAMES: Final = ("leadlane", "cookbook", "drain")
 _MODULES: Final = {"leadlane": "ours", "cookbook": "cookbook", "drain": "drain"}
@@ -22,13 +19,26 @@ class Site:
     api_key: str
     gap_s: float
     threads: int
+    dialer: str = "voiso"
+    rate: str = ""
+    """What the dialer takes of us, as in `leadlane.toml`; empty if that is no matter."""
+
+
+class Send(Protocol):
+    """Store a batch for a campaign."""
+
+    def __call__(self, campaign: int, leads: list[dict[str, Any]], /) -> list[str]:
+        """The ids of its tasks."""
 
 
 class Rival(Protocol):
     """One way to bring leads into campaigns."""
 
-    def enqueue(self, site: Site, workload: Workload) -> list[str]:
-        """Store all work; ids of the tasks from which its producers can learn what became of their batches."""
+    def producer(self, site: Site) -> Send:
+        """A producer: what it calls to have a batch of leads brought to a campaign.
+
+        Its answer is the ids of the tasks from which it can learn what became of the batch.
+        """
 
     def work(self, site: Site, name: str) -> None:
         """Be a worker process of that name until told to stop."""

@@ -1,15 +1,21 @@
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from leadlane.ops.bench.__main__ import main, median
+from leadlane.ops.bench import cookbook, drain
+from leadlane.ops.bench.__main__ import _races, main, median
 from leadlane.ops.bench.clock import spent
 from leadlane.ops.bench.figures import figures, idle_s, most_at_once, percentile
-from leadlane.ops.bench.rivals import NAMES, rival
+from leadlane.ops.bench.plots import bars
+from leadlane.ops.bench.report import page, plots
+from leadlane.ops.bench.rivals import NAMES, Site, rival
 from leadlane.ops.bench.workloads import LEADS_PER_CALL, WORKLOADS, Workload, on_the_wire
 
+SVG = "{http://www.w3.org/2000/svg}"
 PACE = {"call_s": 0.1, "gap_s": 0.5}
 
 
@@ -128,9 +134,92 @@ def test_a_failed_run_is_counted_beside_the_median_of_the_others() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_rival_can_enqueue_work_and_count_results(name: str) -> None:
+def test_a_rival_can_produce_work_and_count_results(name: str) -> None:
     runner = rival(name)
-    assert all(callable(step) for step in (runner.enqueue, runner.work, runner.finished))
+    assert all(callable(step) for step in (runner.producer, runner.work, runner.finished))
+
+
+def test_two_apps_of_a_rival_in_one_process_are_strangers(recwarn: pytest.WarningsRecorder) -> None:
+    site = Site("redis://127.0.0.1:1/0", "http://127.0.0.1:1", "key", 0.5, 20)
+    for module in (cookbook, drain):
+        tasks = [module.make_app(site).tasks for _ in range(2)]
+        assert all(len([name for name in one if not name.startswith("celery.")]) == 1 for one in tasks)
+    assert not recwarn.list
+
+
+def test_a_slow_reference_runs_once_and_the_others_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def race(name: str, workload: Workload) -> dict[str, Any]:
+        ran.append(name)
+        return {"bench": workload.name, "rival": name, "ratio": float(len(ran))}
+
+    monkeypatch.setattr("leadlane.ops.bench.__main__.race", race)
+    lines = list(_races("bulk", ["leadlane", "cookbook", "drain"], runs=3))
+    assert ran == ["leadlane", "cookbook", "drain", "leadlane", "drain", "leadlane", "drain"]
+    assert [(line["rival"], line["ratio"], line["run"]) for line in lines[-3:]] == [
+        ("leadlane", 4.0, "median of 3"), ("cookbook", 2.0, "median of 1"), ("drain", 5.0, "median of 3"),
+    ]  # fmt: skip
+
+
+def test_a_part_that_breaks_is_told_and_the_next_one_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> list[dict[str, Any]]:
+        raise RuntimeError("no server")
+
+    monkeypatch.setattr("leadlane.ops.bench.memory.measure", broken)
+    monkeypatch.setattr("leadlane.ops.bench.intake.measure", lambda: [{"bench": "intake", "way": "w"}])
+    assert main(["--only", "memory,intake", "--out", str(tmp_path / "lines")]) == 1
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert [line["bench"] for line in lines] == ["machine", "memory", "intake"]
+    assert lines[1]["error"] == "RuntimeError: no server"
+    assert capsys.readouterr().out == (tmp_path / "lines").read_text()
+
+
+FOUND = [
+    {"bench": "machine", "day": "2026-01-02", "cores": 2, "cpu": "x", "load_before": 0.1, "system": "Linux",
+     "python": "3", "celery": "5", "redis_py": "6", "server": "valkey"},
+    {"bench": "bulk", "rival": "leadlane", "ratio": 1.02, "worker_cpu_s": 2.5, "calls": 400, "idle_p50_ms": 9.0,
+     "idle_p99_ms": 20.0, "batches": 400, "batches_with_result": 400, "redis_cpu_s": 0.5, "enqueue_s": 2.0,
+     "breaches": 0, "run": "median of 3", "failed": 0},
+    {"bench": "bulk", "rival": "cookbook", "error": "Failed: nothing for 60 s", "leads": 1000, "run": "median of 1"},
+    {"bench": "urgent-full", "rival": "leadlane", "waiting": 1000, "urgent": 20, "in_the_next_call": 19,
+     "most_calls_before": 1, "calls_between_bulk": 10},
+    {"bench": "scripts", "script": "enter", "shape": "lanes", "size": 10, "us": 80.0},
+    {"bench": "scripts", "script": "enter", "shape": "lanes", "size": 100_000, "us": 90.0},
+    {"bench": "scripts", "script": "enter", "shape": "tickets", "size": 10, "us": 81.0},
+    {"bench": "memory", "error": "RuntimeError: no server"},
+]  # fmt: skip
+
+
+def test_the_page_has_what_was_measured_and_says_what_failed() -> None:
+    text = page(FOUND)
+    assert "| leadlane | 3 | 1.02 | 2.5 | 400 | 9.0 / 20.0 | 400 of 400 | 0.5 | 2.0 | 0 |" in text
+    assert "| cookbook | 1 | failed at 1,000 leads |" in text
+    assert "19 of 20 urgent" in text
+    assert "|  | 10 lanes | 100,000 lanes | 10 tickets |" in text
+    assert "| enter | 80.0 | 90.0 | 81.0 |" in text
+    assert "## Memory" not in text
+    assert "## Intake" not in text
+
+
+def test_plots_are_drawings_with_the_figures_in_them() -> None:
+    made = plots(FOUND)
+    assert sorted(made) == ["cpu", "scripts", "time"]
+    texts = {name: "".join(ET.fromstring(svg).itertext()) for name, svg in made.items()}
+    assert "1.02" in texts["time"]
+    assert "cookbook" not in texts["time"]
+    assert "100,000" in texts["scripts"]
+
+
+def test_a_bar_that_is_too_long_is_cut_and_its_value_told() -> None:
+    drawn = ET.fromstring(bars("Time", "s", {"small": {"we": 1.2, "they": 27.0}}, cut=2.0))
+    lengths = [
+        float(path.attrib["d"].split("h")[1].split("v")[0].split("l")[0]) for path in drawn.iter(f"{SVG}path")
+    ]
+    assert lengths == pytest.approx([324.0, 540.0])
+    assert "27" in [text.text for text in drawn.iter(f"{SVG}text")]
 
 
 def test_an_unknown_rival_is_refused_with_the_names_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
