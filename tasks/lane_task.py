@@ -48,6 +48,14 @@ class LaneTask(SafeTask):
             raise WrongUse(f"batch: '{ticket}' is under way; wait for the task of that id")
         return ticket
 
+    def not_for_ever(self) -> None:
+        """Raises DeadLetter if its message has come back too often: whoever works on it seems to die of it."""
+        engine = self.engine
+        if (self.request.delivery_info or {}).get("redelivered"):
+            times = engine.patiently(lambda: engine.lanes.came_back(str(self.request.id)))
+            if times >= engine.settings.max_attempts:
+                raise DeadLetter(f"too_many_attempts: {times} workers ended or gave up before it was stored")
+
     def said(self) -> str:
         """What its message asks for, as a digest; '' if that is nothing that can be told."""
         try:

@@ -24,6 +24,7 @@ def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[s
         if stored := self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
             self.same_as(stored)
         else:
+            self.not_for_ever()
             self.engine.patiently(lambda: store(self, operation, command))
         # Also when it comes again: the worker may have died between the two.
         self.engine.patiently(lambda: self.engine.lanes.seal(command.job or ticket))

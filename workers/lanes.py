@@ -33,6 +33,8 @@ TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
 ADDING = frozenset({"import", "upload"})
 """Operations that bring new leads; an upload brings them as a file."""
+COUNTED_S = 86_400
+"""For how long it is counted how often a message has come back."""
 MOST_RIDERS = 200
 """Batches that may travel with a holder: bounds the time one script takes."""
 
@@ -203,6 +205,15 @@ class Lanes:
     def key(self, *parts: str) -> str:
         """The name of a key; ``lane.lua`` lists them."""
         return ":".join((self.prefix, *parts))
+
+    def came_back(self, task: str) -> int:
+        """How often the message of this task has come back; counted here, once each time."""
+        key = self.key("back", task)
+        with self.client.pipeline() as pipe:
+            pipe.incr(key)
+            pipe.expire(key, COUNTED_S)
+            times, _ = pipe.execute()
+        return int(times)
 
     def submit(
         self, ticket: Ticket, *, may_call: bool = True, bounded: bool = False

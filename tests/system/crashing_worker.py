@@ -54,7 +54,9 @@ POINTS = {
 CLAIMED = "finish list claimed, before anything is written"
 DEADLY = "+12122999999"
 """A number with which no worker survives a call."""
+UNSTORABLE = "by name, before anything is stored, each time"
 OTHERS = {
+    UNSTORABLE: Point(Lanes, "submit", False, nth=1),
     CLAIMED: Point(Lanes, "dispatch", True, lambda due: due.finish, nth=1),
     DEADLY: Point(Transport, "send", False, lambda args: DEADLY[1:].encode() in (args[1].body or b""), nth=1),
 }

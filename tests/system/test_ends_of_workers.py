@@ -8,7 +8,7 @@ import pytest
 from leadlane.workers.lanes import Lanes
 from tests.system import crashing_worker, wedged_worker
 from tests.system.conftest import Town, until
-from tests.system.judge import all_arrived, calls, leads
+from tests.system.judge import all_arrived, calls, leads, producer
 
 
 @pytest.mark.slow
@@ -34,6 +34,24 @@ def test_a_batch_that_kills_each_worker_is_given_up_and_its_riders_come_through(
     (row,) = deadly.report()
     assert row["reason"].startswith("too_many_attempts")
     assert calls(town)[0]["size"] == 50  # nothing of the calls with it has left
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_message_that_kills_each_worker_before_its_leads_are_stored_fails(town: Town) -> None:
+    town.env |= {"LEADLANE_MAX_ATTEMPTS": "2", "LEADLANE_VISIBILITY_TIMEOUT_S": "3", "LEADLANE_LEASE_S": "3"}
+    kwargs = {"campaign": "voiso/1", "leads": list(leads(3))}
+    task = producer(town).send_task("leadlane.leads.import", kwargs=kwargs)
+    deaths = 0
+    while task.state != "FAILURE":
+        worker = town.worker(
+            f"w{deaths}", main=(crashing_worker.__file__, crashing_worker.UNSTORABLE, "SIGKILL")
+        )
+        until(lambda worker=worker: not worker.running or task.state == "FAILURE")
+        deaths += not worker.running
+    assert deaths == 2
+    assert str(task.result).startswith("too_many_attempts")
+    assert calls(town) == []
 
 
 @pytest.mark.slow

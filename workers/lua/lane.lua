@@ -33,6 +33,7 @@
 --   P:flight:<account> set   lanes held by a turn
 --   P:came:<queue>     int   highest call number that has come; P:callno:<queue> the last one given
 --   P:workers          zset  worker -> ms until which it counts as alive; P:slots:<queue> hash worker -> slots, and sum
+--   P:back:<task>      int   how often the message of a task came back that had gone down with its worker; for a day
 --   P:told:<ticket>    string  somebody is telling the end of this ticket to tasks that wait for it; expires in 30 s
 --   P:finish           zset  ended tickets whose Celery result is still to be written -> ms when a dispatcher may
 --   P:pieces:<ticket>  int   pieces still on their way of a task that was cut (its last piece is the ticket)
