@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,7 +18,14 @@ from leadlane.keys import Said, checked, hidden
 from leadlane.reaching import reaching_redis
 from leadlane.room import OnFull, heed, wait_for_room
 from leadlane.schemas.commands import LeadCommand
-from leadlane.schemas.errors import ImportInterrupted, LaneFull, LeadlaneError, UnknownAccount, WrongUse
+from leadlane.schemas.errors import (
+    ImportInterrupted,
+    LaneFull,
+    LeadlaneError,
+    UnknownAccount,
+    Unreachable,
+    WrongUse,
+)
 from leadlane.schemas.settings import Settings
 from leadlane.workers import commands
 from leadlane.workers.accounts import Facts, publish_facts, read_facts
@@ -30,6 +38,8 @@ from leadlane.workers.runtime import publisher
 
 RENEW_S = 20.0
 """How often an open job says that its producer is there."""
+REMEMBERED = 200
+"""Batches that a producer keeps in memory until its job is sealed, should Redis lose them in a failover; some 5 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,37 @@ class Standing:
     state: Literal["new", "at work", "broken off", "complete"]
     rows: int = 0
     began_ms: int = 0
+
+
+class _Bringing:
+    """Brings the batches of one job into its lane, and remembers the last of them."""
+
+    def __init__(self, producer: Producer, job: str, me: str, told: Callable[[LaneFull], object]) -> None:
+        self._producer, self._job, self._me, self._told = producer, job, me, told
+        self._said: deque[tuple[Ticket, int]] = deque(maxlen=REMEMBERED)
+
+    def put(self, ticket: Ticket, start: int) -> None:
+        """Store a batch whose first row is this, or an opt-out that comes with it. The same again changes nothing."""
+        self._put(ticket, start)
+        self._said.append((ticket, start))
+
+    def put_again(self, rows: int) -> None:
+        """Store what Redis has forgotten of the job. Raises Unreachable if that is more than is remembered."""
+        for ticket, start in self._said:
+            self._put(ticket, start)
+        if not self._producer.has(self._job, rows):
+            raise Unreachable(
+                "Redis",
+                "has lost batches that it had stored",
+                "give all rows again, with the same idempotency key",
+            )
+
+    def _put(self, ticket: Ticket, start: int) -> None:
+        if ticket.job != self._job:
+            self._producer.enter(ticket)
+            return
+        while not reaching_redis(lambda: self._producer.submit(replace(ticket, by=self._me))):
+            wait_for_room(self._producer.lanes, ticket, self._told, rows_stored=start)
 
 
 class Producer:
@@ -102,6 +143,7 @@ class Producer:
         if stored is None:
             return job
         expires_in_ms = None if command.expires_in is None else int(command.expires_in * 1000)
+        bringing = _Bringing(self, job, me, told)
 
         def submit(draft: Draft) -> None:
             ticket = intake.ticket(
@@ -114,10 +156,8 @@ class Producer:
             )
             if stored.get(draft.start, ticket.id) != ticket.id:
                 raise _other_rows(job, draft.start)
-            if opt_out := intake.opt_out(draft, ticket):
-                self.enter(opt_out)
-            while not reaching_redis(lambda: self._submit(replace(ticket, by=me))):
-                wait_for_room(self.lanes, ticket, told, rows_stored=draft.start)
+            for one in filter(None, (intake.opt_out(draft, ticket), ticket)):
+                bringing.put(one, draft.start)
 
         taken = 0
         with self._renewed(job, me):
@@ -128,6 +168,9 @@ class Producer:
                 ):
                     submit(draft)
                     taken = draft.start + len(draft.numbers)
+                if not self.has(job, intake.rows):
+                    reaching_redis(lambda: self._open(facts, campaign, operation, key, me, job))
+                    bringing.put_again(intake.rows)
                 reaching_redis(lambda: self._close(job, me, intake, stored))
             except LaneFull:
                 raise
@@ -200,11 +243,12 @@ class Producer:
         return ask(self._app, self.lanes, what, facts.name, kwargs, timeout=timeout)
 
     def _open(
-        self, facts: Facts, campaign: str, operation: str, key: str | None, me: str
+        self, facts: Facts, campaign: str, operation: str, key: str | None, me: str, job: str = ""
     ) -> tuple[str, dict[int, str] | None]:
-        """A job and what it holds already, by first row; None if it is complete."""
+        """A job and what it holds already, by first row; None if it is complete. ``job`` is one of ours again."""
         stored = "" if key is None else hidden(f"{facts.name}/{campaign}", operation, checked(key))
-        job = self.jobs.keyed(stored) if stored else uuid4().hex[:16]
+        keyed = self.jobs.keyed(stored) if stored else uuid4().hex[:16]
+        job = job or keyed
         answer = self.jobs.claim(job, me, before=self._given_up.get(job, ""))
         if answer == "sealed":
             return job, None
@@ -216,7 +260,7 @@ class Producer:
         self.jobs.open(facts.name, campaign, facts.lane(campaign), operation, job=job, key=stored)
         return job, {int(ticket.rsplit("-", 2)[1]): ticket for ticket in self.jobs.batches(job)}
 
-    def _submit(self, ticket: Ticket) -> bool:
+    def submit(self, ticket: Ticket) -> bool:
         """Whether there was room for it."""
         try:
             _, call = self.lanes.submit(ticket, bounded=True)
@@ -227,6 +271,10 @@ class Producer:
         if call:
             self._publish(call)
         return True
+
+    def has(self, job: str, rows: int) -> bool:
+        """Whether Redis holds all rows of the job: a failover may have lost the last of them, and the job with them."""
+        return int(reaching_redis(lambda: self.jobs.fields(job)).get("leads", 0)) >= rows
 
     def _close(self, job: str, me: str, intake: Intake, stored: Iterable[int]) -> None:
         if beyond := [start for start in stored if start >= intake.rows]:

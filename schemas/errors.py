@@ -140,8 +140,8 @@ class UnknownJob(WrongUse):
 
     def __str__(self) -> str:
         return (
-            f"job '{self.job_id}' is unknown: the id is wrong, or it ended longer ago than retention_s; "
-            "look at `leadlane job list`"
+            f"job '{self.job_id}' is unknown: the id is wrong, it ended longer ago than retention_s, or a failover of "
+            "Redis lost it, and the same call with the same idempotency key brings it back; look at `leadlane job list`"
         )
 
 

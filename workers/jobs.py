@@ -107,9 +107,13 @@ class Jobs:
         return call
 
     def keyed(self, key: str) -> str:
-        """The job of an idempotency key, whether it exists yet or not; one key has one job in any race."""
+        """The job of an idempotency key, whether it exists yet or not; one key has one job in any race.
+
+        Its id follows from the key: should Redis forget the job, the same rows are the same tickets again, and what
+        workers tell of them is known.
+        """
         name = self.lanes.key("key", key)
-        self.client.set(name, uuid4().hex[:16], nx=True)
+        self.client.set(name, key[:16], nx=True)
         found: bytes = self.client.get(name)  # type: ignore[assignment]
         return found.decode()
 

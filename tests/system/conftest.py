@@ -20,9 +20,10 @@ from leadlane import Fleet
 from leadlane.ops.embedded import EmbeddedRedis
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.settings import Settings, load_settings
-from leadlane.workers.connection import connect
+from leadlane.workers.connection import connect, reach
 from leadlane.workers.lanes import Lanes
 from tests.guarded import ROLES, login
+from tests.sentinels import MASTER, Watched
 
 KEY = "sandbox-key"
 STARTS_WITHIN_S = 60
@@ -114,10 +115,9 @@ class Program:
 class Town:
     """One fleet, with the account `voiso` at the sandbox."""
 
-    def __init__(self, redis: EmbeddedRedis, sandbox: SandboxProcess, folder: Path) -> None:
+    def __init__(self, redis: EmbeddedRedis | Watched, sandbox: SandboxProcess, folder: Path) -> None:
         self.redis, self.sandbox, self.folder = redis, sandbox, folder
         self.programs: list[Program] = []
-        self.client: Redis = Redis.from_url(redis.url, decode_responses=True)
         self._fleets: list[Fleet] = []
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("LEADLANE_")} | {
             "SANDBOX_KEY": KEY,
@@ -126,7 +126,10 @@ class Town:
             "LEADLANE_VISIBILITY_TIMEOUT_S": "20",
             "LEADLANE_LEASE_S": "6",
         }
+        if isinstance(redis, Watched):
+            self.env["LEADLANE_SENTINEL_MASTER"] = MASTER
         self.account("voiso")
+        self.client: Redis = reach(self.settings(), redis.url, decode_responses=True)
 
     def account(self, name: str, **settings: str) -> None:
         """Give workers and producers that start from now on an account at the sandbox, or change one."""

@@ -10,8 +10,8 @@
 local key, me = P .. ':job:' .. ARGV[1], ARGV[2]
 local j = get(key, 'sealed', 'by', 'seen')
 if ARGV[3] ~= 'claim' then
-  if j.by ~= me then return 'lost' end
-  redis.call('HSET', key, 'seen', ARGV[3] == 'leave' and 0 or now)
+  if j.by and j.by ~= me then return 'lost' end           -- nobody's: the server forgot the job
+  redis.call('HSET', key, 'by', me, 'seen', ARGV[3] == 'leave' and 0 or now)
   return 'ours'
 end
 if j.sealed then return 'sealed' end

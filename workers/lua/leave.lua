@@ -91,6 +91,14 @@ local function signal()
   end
 end
 
+-- The server has forgotten the ticket: what its call brought is kept for whoever submits it again.
+local function keep(v)
+  local out, why = P .. ':out:' .. v.id, P .. ':why:' .. v.id
+  redis.call('SET', out, merged(redis.call('GET', out) or v.codes, v.codes, true), 'PX', retention)
+  for index, reason in pairs(v.why or {}) do redis.call('HSETNX', why, index, reason) end
+  redis.call('PEXPIRE', why, retention)
+end
+
 local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
 if doc.seq and want(lane, holder, doc.seq, true) then rescore(lane) end      -- the server had forgotten what is wanted
 for i, v in ipairs(doc.tickets) do
@@ -98,7 +106,7 @@ for i, v in ipairs(doc.tickets) do
   if t.job and v.codes then
     record(v.id, t.job, num(t.n), v.codes, v.why, stale)
     if t.state == 'done' then expire_ticket(v.id) end        -- what was written just now has no clock yet
-  end
+  elseif v.codes then keep(v) end
   if not stale and t.token == token then
     local over = move(v, i == 1 and not doc.replay) ~= false
     if i == 1 then whole = over end
@@ -109,7 +117,7 @@ if stale and redis.call('HGET', ticket_key(holder), 'left') == token then
 end
 for _, c in ipairs(doc.calls or {}) do note(lane, a.acct, token, doc.worker, c, doc.seq) end
 if stale then return { 'stale', false, 0 } end
-redis.call('HSET', ticket_key(holder), 'left', token)
+if redis.call('EXISTS', ticket_key(holder)) == 1 then redis.call('HSET', ticket_key(holder), 'left', token) end
 
 signal()
 redis.call('SREM', P .. ':flight:' .. l.acct, lane)

@@ -24,7 +24,8 @@ if redis.call('EXISTS', ticket_key(id)) == 1 then return { 'same', false } end
 local fields = {}
 for i = 12, #ARGV, 2 do fields[ARGV[i]] = ARGV[i + 1] end
 local job, n = fields.job, tonumber(fields.n)
-if fields.by and redis.call('HGET', P .. ':job:' .. job, 'by') ~= fields.by then return { 'taken', false } end
+local by = redis.call('HGET', P .. ':job:' .. job, 'by')
+if fields.by and by and by ~= fields.by then return { 'taken', false } end         -- none: the server forgot the job
 
 -- What is empty takes one batch of any size, or a large one would wait for ever. That it is full is over when a fifth
 -- of it is free, not with the first batch that finds room again.
@@ -50,6 +51,13 @@ if ARGV[11] == '1' and not cancelled and not has_room() then
   return { 'full', false }
 end
 
+-- A server that forgot the ticket may have been told since what its call brought (see leave).
+local known = redis.call('GET', P .. ':out:' .. id)
+if known then
+  redis.call('DEL', P .. ':out:' .. id)
+  redis.call('PERSIST', P .. ':why:' .. id)
+end
+
 if redis.call('HSETNX', lane_key(lane), 'state', 'idle') == 1 then
   redis.call('HSET', lane_key(lane), 'group', group, 'address', ARGV[10])
 end
@@ -73,6 +81,7 @@ if redis.call('HEXISTS', P .. ':job:' .. job, 'ended') == 1 then reopen_job(job)
 redis.call('RPUSH', P .. ':batches:' .. job, id)
 count_waiting(lane, fields.acct, fields.size, 1)
 if ARGV[7] ~= '' then record(id, job, n, ARGV[7], ARGV[8] ~= '' and cjson.decode(ARGV[8]) or nil) end
+if known then record(id, job, n, known) end
 
 if cancelled then
   end_unsent(id, 'x', 'cancelled')
@@ -92,7 +101,7 @@ if fields.seq then
   return { 'new', ARGV[9] == '1' and try_call(lane) or false }
 end
 if pending_of(redis.call('GET', P .. ':out:' .. id) or string.rep('.', n)) == 0 then
-  set_done(id, job, 'ok')                   -- nothing to send: every lead was decided by the producer
+  set_done(id, job, 'ok')                   -- nothing to send: every lead is decided already
   return { 'new', false }
 end
 wait_again(lane, id, place)
