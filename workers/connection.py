@@ -1,7 +1,7 @@
 """Connections to Redis that notice when the server behind them is not the one they knew.
 
-Behind sentinels they follow the primary: each new connection asks the sentinels first, and one whose server has become
-a replica, or has lost its replicas, is given up.
+One whose server is fit no more (it has become a replica, say) is given up; behind sentinels each new connection asks
+them first for the primary.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.connection import parse_url
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelManagedConnection
 
@@ -52,22 +53,77 @@ SENTINEL_ANSWERS_S: Final = 1.0
 """A sentinel that takes longer is passed over for the next."""
 
 
-class Following(SentinelManagedConnection):
-    """A connection to the primary that the sentinels name; given up when its server is no good as one any more."""
+_UNFIT: Final = re.compile(
+    r"(?:^|[ -])(READONLY|NOREPLICAS|MISCONF|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|UNBLOCKED|OOM) "
+)
+_UNFIT_TYPES: Final = {
+    redis.ReadOnlyError: "READONLY",
+    redis.exceptions.MasterDownError: "MASTERDOWN",
+    redis.exceptions.ClusterDownError: "CLUSTERDOWN",
+    redis.exceptions.TryAgainError: "TRYAGAIN",
+    redis.OutOfMemoryError: "OOM",
+}
+
+
+def unfit(exc: BaseException) -> str:
+    """Why the server cannot do now what it should, in its own word; "" if this answer says nothing of the kind.
+
+    redis-py knows some by type. Redis 6.2 has the word of what went wrong in a script in the middle of its text.
+    """
+    for kind, word in _UNFIT_TYPES.items():
+        if isinstance(exc, kind):
+            return word
+    found = _UNFIT.search(f"{exc} ") if isinstance(exc, redis.ResponseError) else None
+    return found[1] if found else ""
+
+
+class Fit:
+    """What a connection is besides: one to a server that is fit.
+
+    One that cannot serve (a replica, a primary without its replicas, one whose disk is full) is as good as away: the
+    connection is given up, and the next may reach a better one. Out of memory is another matter for producers, who
+    are told so, but not for Celery, which would end its worker.
+    """
+
+    when_full: type[redis.RedisError] = redis.OutOfMemoryError
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        """The answer. Raises redis.ConnectionError where the server is not fit."""
+        above: Any = super()
+        try:
+            return above.read_response(*args, **kwargs)
+        except redis.ResponseError as exc:
+            if not (word := unfit(exc)):
+                raise
+        if word == "OOM":
+            raise self.when_full("the server is out of memory")
+        connection: Any = self
+        connection.disconnect()
+        raise redis.ConnectionError(f"the server cannot serve now ({word})")
+
+
+class Following(Fit, SentinelManagedConnection):
+    """A connection to the primary that the sentinels name."""
 
     def connect(self) -> None:
         """Ask the sentinels and connect, once: whoever sends a command tries again, and again is often enough."""
         self._connect_retry()  # type: ignore[no-untyped-call]
 
-    def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        """The answer; a primary that is cut off from its replicas may have been replaced, so it is asked for anew."""
-        try:
-            return super().read_response(*args, **kwargs)
-        except redis.ResponseError as exc:
-            if not str(exc).startswith("NOREPLICAS"):
-                raise
-        self.disconnect()  # type: ignore[no-untyped-call]
-        raise redis.ConnectionError("the primary is cut off from its replicas")
+
+@cache
+def fit(kind: type) -> type:
+    """This class of connections, to servers that are fit."""
+    if kind is SentinelManagedConnection:
+        return Following
+    return kind if issubclass(kind, Fit) else type(f"Fit{kind.__name__}", (Fit, kind), {})
+
+
+@cache
+def fit_for_celery(kind: type) -> type:
+    """The same, where a full server counts as away too."""
+    if issubclass(kind, Fit) and kind.when_full is redis.ConnectionError:
+        return kind
+    return type(f"Celerys{kind.__name__}", (fit(kind),), {"when_full": redis.ConnectionError})
 
 
 def connect(settings: Settings, *, retries: int = 3) -> redis.Redis:
@@ -107,7 +163,8 @@ def reach(settings: Settings, url: str, **options: Any) -> redis.Redis:
     ``options`` are those of ``redis.Redis.from_url``.
     """
     if not is_sentinels(url):
-        return redis.Redis.from_url(url, **tls_options(settings, url), **options)
+        kind = parse_url(url).get("connection_class", redis.Connection)  # type: ignore[no-untyped-call]
+        return redis.Redis.from_url(url, connection_class=fit(kind), **tls_options(settings, url), **options)
     at = sentinels(url)
     asked: Any = Sentinel(at.nodes, sentinel_kwargs=sentinel_options(settings))  # type: ignore[no-untyped-call]
     client: redis.Redis = asked.master_for(

@@ -12,6 +12,7 @@ import redis
 import structlog
 
 from leadlane.schemas.settings import Account, Settings
+from leadlane.workers.faults import OUTAGES, told
 from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
@@ -38,6 +39,9 @@ NO_DIALER = Provider(
     closed_words=(),
     source="",
 )
+WAITED_OUT = (*OUTAGES, redis.exceptions.NoPermissionError)
+"""What passes, or is mended by people while the answer of a call is kept in hand."""
+MOST_REFUSALS = 5
 
 
 class ShuttingDownError(Exception):
@@ -74,18 +78,25 @@ class Engine:
         return PROVIDERS[account.provider].at(account.switches, account.leads_per_call)
 
     def patiently(self, act: Callable[[], T]) -> T:
-        """The act's value; a Redis error never ends a task, it waits with backoff until Redis is back.
+        """The act's value; a Redis that is away never ends a task, it waits with backoff until Redis is back.
 
-        Raises ShuttingDownError if the process is asked to end meanwhile.
+        Raises ShuttingDownError if the process is asked to end meanwhile; the error, when it has come a few times,
+        if Redis answers and refuses: waiting does not mend a bug.
         """
-        wait = 0.1
+        wait, refusals = 0.1, 0
         while True:
             try:
                 return act()
             except redis.RedisError as exc:
                 if self.stopping():
                     raise ShuttingDownError from None
-                log.warning("redis is away, waiting", error=type(exc).__name__, wait_s=wait)
+                if isinstance(exc, WAITED_OUT):
+                    log.warning("redis is away, waiting", error=type(exc).__name__, wait_s=wait)
+                else:
+                    refusals += 1
+                    log.error("redis refuses, this is a bug", error=told(exc), times=refusals)
+                    if refusals == MOST_REFUSALS:
+                        raise
             self.sleep(wait)
             wait = min(wait * 2, 2.0)
 

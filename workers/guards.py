@@ -12,7 +12,9 @@ import structlog
 from celery import bootsteps
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, SentinelChannel
+
+from .connection import fit_for_celery
 
 log = structlog.get_logger(__name__)
 _REFUSED = (
@@ -30,6 +32,7 @@ class Guards(bootsteps.Step):
         guard_closed_channels()
         guard_unreadable_entries()
         reuse_clients()
+        wait_for_a_fit_server()
 
 
 def refuse_foreign_pool(pool: type) -> None:
@@ -113,6 +116,17 @@ def reuse_clients() -> None:
 
     reused.reused = True  # type: ignore[attr-defined]
     channel._create_client = reused  # noqa: SLF001
+
+
+def wait_for_a_fit_server() -> None:
+    """A broker that cannot serve now (a replica, one without its replicas, a full one) is waited for.
+
+    To kombu 5.7.0 such answers are errors of a channel, of which Celery's consumer recovers from few: the worker ends
+    with "Unrecoverable error: ResponseError".
+    """
+    for channel in (Channel, SentinelChannel):
+        for name in ("connection_class", "connection_class_ssl"):
+            setattr(channel, name, fit_for_celery(getattr(channel, name)))
 
 
 def hide_redbeat_url() -> None:

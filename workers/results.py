@@ -17,7 +17,10 @@ from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import TaskRevokedError
 from celery.utils.nodenames import default_nodename
 from celery.utils.saferepr import saferepr
+from redis import Connection
+from redis.sentinel import SentinelManagedConnection
 
+from .connection import fit_for_celery
 from .faults import OUTAGES, tellable
 
 if TYPE_CHECKING:
@@ -112,8 +115,17 @@ class Results(RedisBackend):
 
     Celery reads what is stored, then writes: the RETRY of a slower worker that comes between the two, or after a
     FAILURE, buries the outcome, and whoever waits for it waits for ever. Here one script decides in Redis. Also:
-    exceptions are stored in words that may be shown and without traceback, and meeting an outage is no failure.
+    exceptions are stored in words that may be shown and without traceback, and meeting an outage is no failure. A
+    server that cannot serve now is away.
     """
+
+    _behind_sentinels = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        plain = SentinelManagedConnection if self._behind_sentinels else Connection
+        options: dict[str, Any] = cast("Any", self).connparams
+        options["connection_class"] = fit_for_celery(options.get("connection_class", plain))
 
     @cached_property
     def _script(self) -> Any:
@@ -169,3 +181,5 @@ class Results(RedisBackend):
 
 class SentinelResults(Results, SentinelBackend):
     """The same in the primary that Sentinel names, for sentinel:// URLs."""
+
+    _behind_sentinels = True

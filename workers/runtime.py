@@ -18,7 +18,7 @@ from celery.worker import state
 from kombu.exceptions import ChannelError, OperationalError
 
 from leadlane.schemas.settings import Settings, resolve_key
-from leadlane.workers import calling, finishing, revoking
+from leadlane.workers import calling, finishing, leaving, revoking
 from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import reach_at_once
 from leadlane.workers.control_line import RESERVED
@@ -60,6 +60,7 @@ class LaneStep(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         self.dispatcher: Dispatcher | None = None
+        self.leaving = False
         self.keeper: Keeper | None = None
 
     def start(self, parent: Any) -> None:
@@ -90,9 +91,12 @@ class LaneStep(bootsteps.StartStopStep):
         settle_down()
         signals.worker_shutdown.connect(self._gone, sender=parent)
 
-    def close(self, parent: Any) -> None:  # noqa: ARG002
+    def close(self, parent: Any) -> None:
         """Shutdown begins: no calls of ours, none for us; the pool still ends what runs."""
         if self.keeper and self.dispatcher:
+            if not self.leaving:
+                settings, self.leaving = parent.app.leadlane, True
+                leaving.watch(reach_at_once(settings, settings.redis_url))
             self.dispatcher.stop()
             self.keeper.goodbye()
 

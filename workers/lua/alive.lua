@@ -4,8 +4,12 @@
 -- ARGV[2]  ms for which this holds; 0 says goodbye
 -- ARGV[3..] queue, slots, queue, slots ...: calls of that queue the process can work on at once
 -- Returns the number of living workers.
+even_if_full()
 if ARGV[2] == '0' then redis.call('ZREM', P .. ':workers', ARGV[1])
-else redis.call('ZADD', P .. ':workers', now + tonumber(ARGV[2]), ARGV[1]) end
+else
+  redis.call('ZADD', P .. ':workers', now + tonumber(ARGV[2]), ARGV[1])
+  redis.call('HSET', P .. ':clock', 'heard', now + tonumber(ARGV[2]))
+end
 -- One that counts as alive for longer than a worker says: the clock went back. It says so again if it lives.
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. ':workers', '(' .. now + 120000, '+inf', 'LIMIT', 0, 10)) do
   redis.call('ZADD', P .. ':workers', now + 120000, worker)

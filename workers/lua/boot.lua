@@ -5,6 +5,7 @@
 -- A server that is not the one we knew may have lost its last writes, a call in flight among them: no lane
 -- gets a turn until such a call must be over. A clean stop leaves a marker that is consumed here.
 -- Returns ms of quiet that are left.
+even_if_full()
 local c = get(P .. ':clock', 'run_id', 'clean', 'lost')
 local longest = now + num(c.lost)
 local crashed = c.run_id and c.run_id ~= ARGV[1] and not c.clean

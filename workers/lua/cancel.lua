@@ -3,6 +3,7 @@
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  ticket id
 -- Returns 'cancelled', 'flagged' (it is aboard a call; what has left keeps its outcome), 'done' or 'unknown'.
+even_if_full()
 local id = ARGV[1]
 local t = get(ticket_key(id), 'state', 'lane', 'acct')
 if not t.state then return 'unknown' end

@@ -8,6 +8,7 @@
 -- ARGV[5]  account the lane is of, as far as the caller knows (for lane), else ''
 -- ARGV[6]  the hold whose place it takes, '' for none: another one stays. '*' takes the place of any.
 -- Returns 1 if something changed, else 0.
+even_if_full()
 local what, name, op, reason, whose = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local key = what == 'lane' and lane_key(name) or acct_key(name)
 local before = redis.call('HGET', key, what == 'operation' and 'hold:' .. op or 'hold') or ''

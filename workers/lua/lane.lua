@@ -3,6 +3,7 @@
 -- KEYS[1]  the prefix P, of which every key is built (one primary, no cluster):
 --   P:clock            hash  run_id of the server, quiet (ms until which no turn is given), lost (ms),
 --                            retention (ms), clean (the last worker has left in peace), ledger (entries of P:made),
+--                            heard (ms until which some worker counts as alive),
 --                            sealed (names of the keys of payloads, workers/vault.py), unsaid (P:states holds what
 --                            no dispatcher has said), said (the last it did), hushed (the end of the quiet time is to
 --                            be said), offset (ms; model test only)
@@ -53,13 +54,27 @@
 --   P:key:<key>        string  idempotency key -> job; these three expire `retention` after the job's end,
 --                            while no ticket of it is dead
 local P = KEYS[1]
-local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY = 5000, 3, 10, 2 ^ 30, '*'
+local CALL_MS, IN_VAIN, BULK_TURN, SEQ, NOBODY, MOMENT_MS = 5000, 3, 10, 2 ^ 30, '*', 3000
 
-local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger', 'unsaid', 'run_id')
+local clock = redis.call('HMGET', P .. ':clock', 'offset', 'quiet', 'retention', 'ledger', 'unsaid', 'run_id', 'heard', 'lost')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + (tonumber(clock[1]) or 0)
 local quiet = tonumber(clock[2]) or 0
 local retention = tonumber(clock[3]) or 604800000
+
+-- No worker has reached this server for so long that none counts as alive, and turns are under way: those who were cut
+-- off may have answers in hand. They have a moment to tell them before what they had is given to others.
+if now > (tonumber(clock[7]) or math.huge) then
+  redis.call('HDEL', P .. ':clock', 'heard')
+  if redis.call('EXISTS', P .. ':timers') == 1 then
+    quiet = math.max(quiet, now + math.min(MOMENT_MS, tonumber(clock[8]) or 0))
+    redis.call('HSET', P .. ':clock', 'quiet', quiet)
+  end
+end
+
+-- A full server refuses a script at its first write, if that may take memory, and never later. What ends work or tells
+-- what has been done begins with a write that takes none.
+local function even_if_full() redis.call('DEL', P .. ':nothing') end
 
 local function num(x) return tonumber(x) or 0 end
 local function ticket_key(id) return P .. ':t:' .. id end

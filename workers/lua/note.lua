@@ -2,5 +2,6 @@
 -- needs: made
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  JSON {lane (its campaign), acct, token, worker, call as `note` in lane.lua takes it, seq or absent}
+even_if_full()
 local doc = cjson.decode(ARGV[1])
 note(doc.lane, doc.acct, doc.token, doc.worker, doc.call, doc.seq)

@@ -6,6 +6,7 @@
 --          running call may still be at the dialer, and the gap; turn_ms: ms left to the turn's deadline;
 --          seq: of the command about a campaign's state that it is about, if it is about one}
 -- Returns the tokens of the turns that are lost, and of those whose lease stays as it is.
+even_if_full()
 local lost, stays = {}, {}
 for _, turn in ipairs(cjson.decode(ARGV[2])) do
   local l = get(lane_key(turn.lane), 'token', 'state', 'deadline', 'lease', 'hurry', 'want_seq')

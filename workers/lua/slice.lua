@@ -14,6 +14,7 @@
 -- Returns -1 if the turn is over for this process (lost, or opt-outs of the lane's scope are being taken in); -2 if
 -- the ticket of the lead that is to begin is cancelled; else ms until the call may begin; 0: the slot of the account's
 -- rate is taken, it begins now. An account that was put on hold or cools down meanwhile has its slices wait as well.
+even_if_full()
 local lane, token = ARGV[1], ARGV[2]
 local ours = redis.call('HGET', lane_key(lane), 'token') == token
 

