@@ -77,6 +77,7 @@ redis.call('SET', P .. ':pay:' .. id, ARGV[6])
 redis.call('HINCRBY', P .. ':job:' .. job, 'leads', n)
 redis.call('HINCRBY', P .. ':job:' .. job, 'batches', 1)
 redis.call('HSET', P .. ':job:' .. job, 'seen', now)
+if fields.by then redis.call('HSETNX', P .. ':job:' .. job, 'by', fields.by) end
 if redis.call('HEXISTS', P .. ':job:' .. job, 'ended') == 1 then reopen_job(job) end      -- more for a job that was over
 redis.call('RPUSH', P .. ':batches:' .. job, id)
 count_waiting(lane, fields.acct, fields.size, 1)

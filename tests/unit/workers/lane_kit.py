@@ -26,6 +26,7 @@ class Kit:
     def pass_ms(self, ms: int) -> None:
         self.client.hincrby("P:clock", "offset", ms)
         if self.worker_lives:
+            self.client.hdel("P:clock", "heard")  # it was, all the while
             self.lanes.alive("worker", for_ms=LEASE, slots={"turns": 10, "control": 10})
 
     def lose_the_worker(self) -> None:

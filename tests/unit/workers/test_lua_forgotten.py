@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.unit.workers.lane_kit import Kit, move
+from tests.unit.workers.lane_kit import LOST, Kit, move
+
+MOMENT = 3_000
 
 
 @pytest.fixture
@@ -60,3 +62,40 @@ def test_a_later_word_does_not_undo_an_earlier_one(kit: Kit) -> None:
     kit.leave(move("a", act="again", codes="..", why={}), token="late")
     kit.submit("a")
     assert kit.codes("a") == "c?"
+
+
+class TestAway:
+    """The server is there again after no worker could reach it for longer than a lease; it has forgotten nothing."""
+
+    @pytest.fixture
+    def back(self) -> Kit:
+        kit = Kit()
+        kit.client.hset("P:clock", "lost", LOST)
+        kit.submit("a", may_call=False)
+        kit.submit("b", lane="leads/voiso/x/2", may_call=False)
+        kit.granted("a")
+        kit.client.hincrby("P:clock", "offset", 10 * LOST)
+        return kit
+
+    def test_no_turn_is_given_before_answers_in_hand_are_told(self, back: Kit) -> None:
+        assert back.called() == []
+        back.pass_ms(MOMENT - 1)
+        assert back.called() == []
+        assert back.leave(move("a", codes="cc")) is not None
+        assert back.codes("a") == "cc"
+        back.pass_ms(1)
+        assert back.called() == ["b"]  # and not `a`
+
+    def test_that_happens_once(self, back: Kit) -> None:
+        back.called()
+        back.pass_ms(MOMENT)
+        assert back.called() == ["b", "a"]
+        back.pass_ms(1)
+        assert back.at("clock", "quiet") == 10 * LOST + MOMENT
+
+    def test_where_no_turn_was_under_way_nobody_waits(self) -> None:
+        kit = Kit()
+        kit.client.hset("P:clock", "lost", LOST)
+        kit.client.hincrby("P:clock", "offset", 10 * LOST)
+        kit.lanes.alive("worker", for_ms=60_000, slots={"turns": 1})
+        assert kit.submit("a") is not None
