@@ -22,6 +22,14 @@ from tests.system.judge import all_arrived, calls, leads, nothing_left_over, pro
 GAP_S, LOST_CALL_S, LEASE_S = 0.3, 2.0, 3.0
 
 
+class Behind:
+    """A server as those see it who reach it through a proxy."""
+
+    def __init__(self, server: EmbeddedRedis, proxy: Proxy) -> None:
+        self.server, self.proxy = server, proxy
+        self.url = f"redis://127.0.0.1:{proxy.port}/0"
+
+
 @pytest.fixture
 def town(tmp_path: Path) -> Iterator[Town]:
     """A town with a server of its own, which workers and producers reach through `proxy`."""
@@ -31,11 +39,10 @@ def town(tmp_path: Path) -> Iterator[Town]:
         SandboxProcess(gap_s=GAP_S, call_time_s=0.2) as sandbox,
         Proxy(redis.port) as proxy,
     ):
-        town = Town(redis, sandbox, tmp_path)
-        town.proxy = proxy  # type: ignore[attr-defined]
+        town = Town(Behind(redis, proxy), sandbox, tmp_path)  # type: ignore[arg-type]
+        town.client = Redis.from_url(redis.url, decode_responses=True)
         town.account("voiso", timeout_s="2", lost_call_s=str(LOST_CALL_S), import_gap_s=str(GAP_S))
         town.env |= {
-            "LEADLANE_REDIS_URL": f"redis://127.0.0.1:{proxy.port}/0",
             "LEADLANE_VISIBILITY_TIMEOUT_S": "5",
             "LEADLANE_LEASE_S": str(int(LEASE_S)),
         }
@@ -120,7 +127,7 @@ def test_connections_that_are_half_open(
     town: Town, under_load: tuple[Fleet, list[Program], list[Job], Any], then: str
 ) -> None:
     """Longer than all socket time-outs, once: commands that were given up may arrive after all."""
-    proxy: Proxy = town.proxy  # type: ignore[attr-defined]
+    proxy: Proxy = town.redis.proxy  # type: ignore[union-attr]
     proxy.stall()
     time.sleep(17)
     if then == "is cut":
@@ -133,11 +140,12 @@ def test_connections_that_are_half_open(
 def test_a_redis_that_is_loading_is_away(
     town: Town, under_load: tuple[Fleet, list[Program], list[Job], Any]
 ) -> None:
-    town.redis.kill()
-    town.redis._more = ["key-load-delay 20000", "loading-process-events-interval-bytes 1024"]
-    starting = threading.Thread(target=town.redis.start, kwargs={"within_s": 60})
+    server: EmbeddedRedis = town.redis.server  # type: ignore[union-attr]
+    server.kill()
+    server._more = ["key-load-delay 20000", "loading-process-events-interval-bytes 1024"]
+    starting = threading.Thread(target=server.start, kwargs={"within_s": 60})
     starting.start()
-    with Redis.from_url(town.redis.url) as client:
+    with Redis.from_url(server.url) as client:
         until(lambda: "LOADING" in refusal(client))
         with pytest.raises(Unreachable):
             under_load[0].campaign("voiso/1")
@@ -178,10 +186,11 @@ def test_a_server_that_has_become_a_replica_is_waited_for(
 def test_a_clock_that_jumps_with_the_server(
     town: Town, under_load: tuple[Fleet, list[Program], list[Job], Any], by_s: int
 ) -> None:
-    proxy: Proxy = town.proxy  # type: ignore[attr-defined]
+    proxy: Proxy = town.redis.proxy  # type: ignore[union-attr]
+    server: EmbeddedRedis = town.redis.server  # type: ignore[union-attr]
     proxy.cut()
-    town.redis.kill()
-    town.redis.start()
+    server.kill()
+    server.start()
     town.client.hincrby("leadlane:clock", "offset", by_s * 1000)
     proxy.go_on()
     ends_well(town, under_load)
@@ -191,7 +200,7 @@ def test_a_worker_told_to_stop_while_redis_is_mute_ends_by_itself(town: Town) ->
     worker = town.worker("w1")
     job = town.fleet().campaign("voiso/1").import_leads(leads(3000))
     until(lambda: running(town))
-    proxy: Proxy = town.proxy  # type: ignore[attr-defined]
+    proxy: Proxy = town.redis.proxy  # type: ignore[union-attr]
     proxy.stall()
     worker.process.terminate()
     assert worker.wait() == 3

@@ -5,12 +5,12 @@
 -- A server that is not the one we knew may have lost its last writes, a call in flight among them: no lane
 -- gets a turn until such a call must be over. A clean stop leaves a marker that is consumed here.
 -- Returns ms of quiet that are left.
-even_if_full()
 local c = get(P .. ':clock', 'run_id', 'clean', 'lost')
 local longest = now + num(c.lost)
 local crashed = c.run_id and c.run_id ~= ARGV[1] and not c.clean
 if crashed or quiet > longest then              -- further away than it may be: the clock went back
   quiet = longest
+  even_if_full()
   redis.call('HSET', P .. ':clock', 'quiet', quiet)
 end
 if crashed then
@@ -18,6 +18,7 @@ if crashed then
   say('quiet', true, '')
 end
 if c.run_id ~= ARGV[1] then
+  even_if_full()
   redis.call('HSET', P .. ':clock', 'run_id', ARGV[1])
   redis.call('HDEL', P .. ':clock', 'clean')
 end
