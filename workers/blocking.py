@@ -75,7 +75,7 @@ def blocked_by(lanes: Lanes, job: Mapping[str, str]) -> str | None:
         return f"Redis was restarted: quiet until {_clock(int(quiet))}"
     if account_is.until_ms and not (operation in COMMANDS and account_is.state == "breaker open"):
         return f"account {account} cools down until {_clock(account_is.until_ms)}: {account_is.reason}"
-    if account_is.state == "probing" and operation not in COMMANDS:
+    if account_is.state == "probing" and lane and operation not in COMMANDS:
         return f"account {account} sends one call first, after {account_is.reason}"
     return None
 

@@ -56,8 +56,9 @@ def test_an_obstacle_is_told(kit: Kit, begin: Callable[[Kit], object], words: st
     assert str(blocked_by(kit.lanes, JOB)).startswith(words)
 
 
-def test_a_look_up_needs_no_worker_that_takes_leads(kit: Kit) -> None:
+def test_a_look_up_waits_for_no_probe_and_needs_no_worker_that_takes_leads(kit: Kit) -> None:
     only_control(kit)
+    account(kit, probe="due", cool_why="failed", trips=1)
     assert blocked_by(kit.lanes, {"acct": "acme", "lane": "", "op": "status"}) is None
 
 
