@@ -82,7 +82,7 @@ def test_calls_that_bypass_the_lane_are_found(town: Town, lanes: Lanes) -> None:
             operation.method,
             town.sandbox.url + operation.path.format(campaign=2),
             PROVIDERS["voiso"].headers(KEY) | {"Content-Type": "application/json"},
-            operation.body([wire], "2"),
+            operation.body(wire.encode(), "2"),
         )
 
         def note(made: Made) -> None:
