@@ -77,6 +77,7 @@ class Keeper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leadlane-keeper", daemon=True)
         self._quiet = 0
+        self._well = True
 
     def start(self) -> None:
         """Begin to keep."""
@@ -85,8 +86,8 @@ class Keeper:
 
     @property
     def lives(self) -> bool:
-        """Whether its thread runs."""
-        return self._thread.is_alive()
+        """Whether its thread runs, and its last round did not fail for a reason that is not Redis."""
+        return self._thread.is_alive() and self._well
 
     def goodbye(self) -> None:
         """No more calls shall come to this process; turns that run are still kept."""
@@ -167,8 +168,13 @@ class Keeper:
     def _guarded(self, act: Callable[[], object]) -> None:
         try:
             act()
+            self._well = True
         except redis.RedisError as exc:
             log.warning("keeper cannot reach redis", error=type(exc).__name__)
+        except Exception as exc:  # noqa: BLE001
+            # Whatever it was, such as no memory: the next round may do better, and if not, the pulse tells.
+            self._well = False
+            log.error("keeper failed", error=type(exc).__name__)
 
 
 def _older(document: Mapping[str, Any], by_ms: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""What the keeper does with a turn that it finds to be another's."""
+"""What the keeper does with a turn that it finds to be another's, and how it takes what goes wrong."""
 
 import time
 
+import pytest
 from fakeredis import FakeRedis
 
 from leadlane.workers.keeper import Keeper, Turn
@@ -24,3 +25,22 @@ def test_a_turn_that_is_lost_sends_nothing_more_and_still_hears_what_it_has_aske
     keeper.beat()  # the lanes know nothing of it
     assert not turn.may_send()
     assert (sending.aborted, waiting.aborted) == (True, False)
+
+
+def test_a_round_that_fails_is_not_the_last_and_is_told_to_the_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = Keeper(Lanes(FakeRedis(), "P"), worker="w", slots={"turns": 1}, lease_s=0.03)
+    keeper.start()
+    beat, outcomes = keeper.beat, iter([MemoryError(), None])
+    seen: list[bool] = []
+
+    def fails_once() -> None:
+        seen.append(keeper.lives)
+        if problem := next(outcomes, None):
+            raise problem
+        beat()
+
+    monkeypatch.setattr(keeper, "beat", fails_once)
+    while len(seen) < 3:
+        time.sleep(0.01)
+    assert seen[:3] == [True, False, True]
+    keeper.stop()
