@@ -26,7 +26,17 @@ MAX_EXPIRES_S: Final = 366 * 86_400
 MAX_SEQ: Final = 2**53 - 1  # what Lua counts exactly
 MAX_AGENTS: Final = 10_000
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
+MAX_LEADS: Final = 100_000
+"""Of one by-name task."""
+MAX_KWARGS: Final = 20
+
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]{0,127}")
+_ID = re.compile(_TASK_ID.pattern.replace("127", "199"))  # of a piece of a task, or of a Fleet's batch, too
+
+
+def is_task_id(value: object) -> bool:
+    """Whether a task may have this id: it names keys, and comes back as the id of a batch."""
+    return isinstance(value, str) and _TASK_ID.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,8 @@ def load_suppress_command(kwargs: Mapping[str, Any]) -> str:
 
 
 def _load(schema: Strict, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    if len(kwargs) > MAX_KWARGS:
+        raise WrongUse(f"kwargs: are more than {MAX_KWARGS}; give campaign and what is to be done, no more")
     try:
         loaded: dict[str, Any] = schema.load(
             {name: value for name, value in kwargs.items() if value is not None}
@@ -124,6 +136,8 @@ class Rows(fields.Field[list[object]]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[object]:
         if not isinstance(value, (list, tuple)):
             raise ValidationError("is not a list; give a list of leads")
+        if len(value) > MAX_LEADS:
+            raise ValidationError(f"are more than {MAX_LEADS:,}; send them in several tasks")
         return list(value)
 
 
@@ -132,7 +146,7 @@ class Id(fields.Field[str]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str) or not _ID.fullmatch(value):
-            raise ValidationError("is not an id; use up to 128 letters, digits and - _ . :")
+            raise ValidationError("is not an id; use up to 200 letters, digits and - _ . :")
         return value
 
 
@@ -154,7 +168,8 @@ class Seconds(fields.Field[float]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> float:
         number = cast("float", value)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(number):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole and not (isinstance(value, float) and math.isfinite(value)):
             raise ValidationError("is not a number of seconds; give one, such as 3600")
         if not 0 < number <= MAX_EXPIRES_S:
             raise ValidationError("is not in the coming year; give seconds from now, such as 3600")

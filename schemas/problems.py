@@ -11,6 +11,8 @@ from .phones import masked
 
 MAX_PROBLEM: Final = 300  # characters of the dialer's words that we keep
 _MAX_LEAVES = 50
+_LOOKED_AT: Final = 20 * MAX_PROBLEM  # characters; of a text, and of all together
+_MAX_NAME = 100
 
 
 def told(body: object, *keys: str) -> str:
@@ -23,7 +25,7 @@ def told(body: object, *keys: str) -> str:
 def one_line(said: object) -> str:
     """The texts in any JSON value, each after the name it stands under: at most 300 characters, numbers masked."""
     text = "; ".join(islice(_leaves(said), _MAX_LEAVES))
-    text = "".join(c if c.isprintable() else " " for c in text[: 20 * MAX_PROBLEM])
+    text = "".join(c if c.isprintable() else " " for c in text[:_LOOKED_AT])
     # Masked before it is cut: half a number is still a number.
     text = masked(" ".join(text.split()))
     return text if len(text) <= MAX_PROBLEM else text[: MAX_PROBLEM - 1] + "…"
@@ -55,10 +57,13 @@ def _leaves(said: object, name: str = "", depth: int = 5) -> Iterator[str]:
     """The texts in ``said``, each after the name it stands under."""
     if isinstance(said, Mapping) and depth:
         for key, inner in said.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key), depth - 1)
+            part = str(key)[:_MAX_NAME]
+            yield from _leaves(inner, f"{name}.{part}" if name else part, depth - 1)
     elif isinstance(said, list) and depth:
         for inner in said:
             yield from _leaves(inner, name, depth - 1)
     elif isinstance(said, (str, bytes, int, float)):
-        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        text = (
+            said[:_LOOKED_AT].decode(errors="replace") if isinstance(said, bytes) else str(said)[:_LOOKED_AT]
+        )
         yield f"{name}: {text}" if name else text

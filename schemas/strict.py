@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _UNKNOWN = "unknown"
 _SHOWN = 60  # characters of a key
+_MOST_GUESSED = 20  # unknown keys of one object of which is said what they may have meant
 
 
 class Strict(Schema):
@@ -35,9 +36,9 @@ class Strict(Schema):
         for messages in error.messages.values() if many else [error.messages]:
             if not isinstance(messages, dict):
                 continue
-            for key, said in messages.items():
-                if said == [_UNKNOWN]:
-                    messages[key] = [f"{_UNKNOWN}; {self._remedy(shown_key(key))}"]
+            unknown = [key for key, said in messages.items() if said == [_UNKNOWN]]
+            for key in unknown[:_MOST_GUESSED]:
+                messages[key] = [f"{_UNKNOWN}; {self._remedy(shown_key(key))}"]
 
     def _remedy(self, key: str) -> str:
         if self.otherwise and not nearest(key, self.load_fields):

@@ -1,7 +1,8 @@
 """A real Redis for the tests: one server per session and xdist worker, empty for each test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -39,3 +40,17 @@ def redis_server(session_redis: EmbeddedRedis) -> EmbeddedRedis:
 def redis_url(redis_server: EmbeddedRedis) -> str:
     """URL of a running, empty server."""
     return redis_server.url
+
+
+@pytest.fixture
+def inputs(record_property: Callable[[str, object], None]) -> Callable[[int], None]:
+    """Says how many generated inputs a test has tried; their sum is told at the end of the run."""
+    return lambda n: record_property("inputs", n)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One line with the sum of all generated inputs, those of other xdist processes too."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, ())]
+    tried = sum(n for report in reports for name, n in report.user_properties if name == "inputs")
+    if tried:
+        terminalreporter.write_line(f"{tried:,} generated inputs tried")

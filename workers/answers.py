@@ -8,6 +8,7 @@ from enum import Enum, auto
 from types import MappingProxyType
 
 LONGEST_COOL_DOWN_S = 3600.0
+_LONGEST_DATE = 64
 
 
 class Meaning(Enum):
@@ -71,7 +72,9 @@ def retry_after_s(value: str | None, now_s: float) -> float | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_COOL_DOWN_S)
+        return min(float(text.lstrip("0")[:9] or 0), LONGEST_COOL_DOWN_S)
+    if len(text) > _LONGEST_DATE:
+        return None
     try:
         moment = parsedate_to_datetime(text)
         seconds = moment.timestamp() - now_s

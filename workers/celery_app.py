@@ -143,7 +143,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,  # a message held in a busy worker could have run in an idle one
         "worker_enable_prefetch_count_reduction": False,  # the line above counts slots, after a reconnect too
-        "worker_consumer": "leadlane.workers.redaction:SafeConsumer",
+        "worker_consumer": "leadlane.workers.consumer:SafeConsumer",
         # What can be seen
         "worker_send_task_events": True,  # Flower shows nothing otherwise
         "task_send_sent_event": False,  # a call is received a few ms after it was sent; Flower shows that

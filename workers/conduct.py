@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import structlog
@@ -24,6 +26,7 @@ from leadlane.workers.vault import NO_KEY, KeyMissingError
 from leadlane.workers.verdicts import Answered, Move, Verdict
 
 log = structlog.get_logger(__name__)
+MISNAMED = "its message named another account or another kind of work"
 BUILDING_S = 30.0
 """What a turn may take beside its call: reading payloads, waiting for a look at the campaign."""
 
@@ -78,8 +81,20 @@ class Conduct(ABC):
 
     def run(self) -> End:
         """The whole turn."""
+        return self._close(self.decide)
+
+    def step_back(self) -> End:
+        """No turn: its message named another account or kind of work, so nothing is sent under it."""
+        return self._close(self._misnamed)
+
+    def _misnamed(self) -> Verdict:
+        aboard, moves = self.readable()
+        moves += [verdicts.again(one, MISNAMED, dice=self.engine.dice) for one in aboard]
+        return Verdict(moves, "none", called=0)
+
+    def _close(self, decide: Callable[[], Verdict]) -> End:
         try:
-            verdict = self.decide()
+            verdict = decide()
         except KeyMissingError as missing:
             verdict = self._unread(missing)
         # The holder first: its task is this one.
@@ -259,9 +274,25 @@ def request_of(
 
 def decoded(engine: Engine, account: Account, answer: Answer) -> Answered:
     """The answer, without the key: a dialer may quote the one that it refuses."""
-    key = engine.keys[account.name].encode()
+    body = without_key(answer.body, engine.keys[account.name])
     wait = retry_after_s(answer.headers.get("retry-after"), time.time())
-    return Answered(answer.status, verdicts.decode(answer.body.replace(key, b"[key]")), wait)
+    return Answered(answer.status, verdicts.decode(body), wait)
+
+
+def without_key(body: bytes, key: str) -> bytes:
+    """An answer's body without the API key, also where its JSON writes it with escapes."""
+    if b"\\" in body:
+        body = _escaped(key).sub(b"[key]", body)
+    return body.replace(key.encode(), b"[key]")
+
+
+@lru_cache
+def _escaped(key: str) -> re.Pattern[bytes]:
+    """The key in JSON, any letter of it escaped or not; PHP does so with each slash."""
+    ways = (
+        (f"(?i:\\\\u{ord(c):04x})", f"\\\\{re.escape(c)}" if c in '"\\/' else "", re.escape(c)) for c in key
+    )
+    return re.compile("".join(f"(?:{'|'.join(filter(None, each))})" for each in ways).encode())
 
 
 def admitted(engine: Engine, account: Account, within_s: float) -> bool:

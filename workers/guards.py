@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
+import zlib
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import celery.app.utils
@@ -12,9 +15,13 @@ import structlog
 from celery import bootsteps
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.concurrency.thread import TaskPool as ThreadPool
+from kombu import compression
 from kombu.transport.redis import Channel, SentinelChannel
 
+from leadlane.schemas.errors import WrongUse
+
 from .connection import fit_for_celery
+from .messages import MOST_BYTES, TOO_LARGE
 
 log = structlog.get_logger(__name__)
 _REFUSED = (
@@ -31,6 +38,7 @@ class Guards(bootsteps.Step):
         refuse_foreign_pool(parent.pool_cls)
         guard_closed_channels()
         guard_unreadable_entries()
+        bound_decompression()
         reuse_clients()
         wait_for_a_fit_server()
 
@@ -87,12 +95,42 @@ def guard_unreadable_entries() -> None:
     def guarded(self: Any, **options: Any) -> Any:
         try:
             return read(self, **options)
-        except (ValueError, TypeError, LookupError, AttributeError) as exc:
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as exc:
             log.error("message dropped, it cannot be read", error=type(exc).__name__)
             return True
 
     guarded.guarded = True  # type: ignore[attr-defined]
     channel._brpop_read = guarded  # noqa: SLF001
+
+
+def bound_decompression() -> None:
+    """A message that was compressed is unpacked as far as one may be large, and no further.
+
+    kombu 5.7.0 (kombu/message.py) unpacks all of it: half a megabyte may hold five hundred. What we cannot
+    bound, brotli and zstd, is not unpacked at all.
+    """
+    from bz2 import BZ2Decompressor, compress
+    from lzma import LZMADecompressor
+    from lzma import compress as compress_lzma
+
+    compression.register(zlib.compress, partial(_unpacked, zlib.decompressobj), "application/x-gzip")
+    compression.register(compress, partial(_unpacked, BZ2Decompressor), "application/x-bz2")
+    compression.register(compress_lzma, partial(_unpacked, LZMADecompressor), "application/x-lzma")
+    for name in ("application/x-brotli", "application/zstd"):
+        if name in compression.encoders():
+            encoder: Any = compression.get_encoder(name)  # type: ignore[no-untyped-call, unused-ignore]
+            compression.register(encoder[0], _not_unpacked, name)
+
+
+def _unpacked(start: Callable[[], Any], packed: bytes) -> bytes:
+    body: bytes = start().decompress(packed, MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise WrongUse(TOO_LARGE)
+    return body
+
+
+def _not_unpacked(_: bytes) -> bytes:
+    raise WrongUse("compression: is not read here; use gzip, or none")
 
 
 def reuse_clients() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from leadlane.schemas.errors import BadCampaign, DialerFailed
-from leadlane.schemas.phones import masked
+from leadlane.schemas.problems import one_line
 from leadlane.schemas.settings import Account
 from leadlane.workers.accounts import NO_SETTINGS, lane_at
 from leadlane.workers.answers import Meaning, meaning
@@ -27,6 +27,9 @@ from leadlane.workers.transport import NoAnswer
 from leadlane.workers.verdicts import Answered
 
 MOST_PAGES = 1000
+MOST_ROWS = 100_000
+MAX_ID = 200
+_KEPT = ("name", "status")
 SLOT_WITHIN_S = 10.0
 """How long a call of a look-up waits for its slot of the account's rate."""
 PHASES = {"start": "started", "pause": "paused", "stop": "stopped"}
@@ -44,8 +47,11 @@ class OddAnswerError(Exception):
 
 
 def every_row(listing: Listing, ask: Callable[[str], Answered]) -> list[Mapping[str, Any]]:
-    """The rows of all pages; ``ask`` gets the query of each. Raises OddAnswerError."""
-    rows: list[Mapping[str, Any]] = []
+    """``id``, a text, ``name`` and ``status`` of the rows of all pages; ``ask`` gets the query of each.
+
+    Raises OddAnswerError, also for a list without end: one that shows the same page again and again.
+    """
+    rows: dict[str, Mapping[str, Any]] = {}
     for number in range(MOST_PAGES):
         answer = ask(listing.query(number))
         means = meaning(answer.status)
@@ -53,12 +59,26 @@ def every_row(listing: Listing, ask: Callable[[str], Answered]) -> list[Mapping[
             raise OddAnswerError(answer, means)
         try:
             page = listing.read(answer.body, number)
+            more = {_id(row): {field: row.get(field) for field in _KEPT} for row in page.rows}
         except ValueError:
             raise OddAnswerError(answer, Meaning.ODD) from None
-        rows += page.rows
-        if not (page.more and page.rows):
+        if (page.more and more and more.keys() <= rows.keys()) or len(rows) + len(more) > MOST_ROWS:
+            raise OddAnswerError(answer, Meaning.ODD)
+        rows |= more
+        if not (page.more and more):
             break
-    return rows
+    return [{**row, "id": name} for name, row in rows.items()]
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    given = row["id"]
+    if (
+        isinstance(given, bool)
+        or not isinstance(given, (int, str))
+        or not 0 < len(text := str(given)) <= MAX_ID
+    ):
+        raise ValueError("a row without an id")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +133,9 @@ class LookUp:
     def _rows(self, what: str, listing: Listing | None, campaign: str = "") -> list[Mapping[str, Any]]:
         assert listing is not None  # noqa: S101  checked before
         try:
-            rows = every_row(listing, lambda query: self._ask(what, listing.endpoint, campaign, query))
+            return every_row(listing, lambda query: self._ask(what, listing.endpoint, campaign, query))
         except OddAnswerError as odd:
             raise self._told(odd.answer, odd.means, campaign) from None
-        return [{**row, "id": str(row["id"])} for row in rows]
 
     def _ask(self, what: str, endpoint: Endpoint, campaign: str, query: str = "") -> Answered:
         engine, account = self.engine, self.account
@@ -191,5 +210,5 @@ def _small(row: Mapping[str, Any], *fields: str) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A dialer's word or name, in which no phone number or e-mail address is seen."""
-    return "" if value is None else _EMAIL.sub("[e-mail]", masked(str(value)))
+    """A dialer's word or name: one short line, in which no phone number or e-mail address is seen."""
+    return _EMAIL.sub("[e-mail]", one_line(value))

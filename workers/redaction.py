@@ -4,7 +4,7 @@
 SafeTask      what a body raises                  -> results, events, logs
 SafeAMQP      arguments, when a task is published -> headers on the broker, event task-sent
 SafeRequest   arguments, when it is received      -> events, `celery inspect`, Flower, logs
-SafeConsumer  messages that cannot be read        -> logs
+SafeConsumer  messages that cannot be read        -> logs (`leadlane.workers.consumer`)
 ```
 
 Results are written by `leadlane.workers.results`, log lines by `leadlane.workers.logs`. A message's body lies
@@ -14,18 +14,17 @@ on the broker until its task has run: whoever may read Redis can read the leads 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, NoReturn
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback  # type: ignore[attr-defined]
 from celery.app.amqp import AMQP
 from celery.app.task import Task
 from celery.exceptions import Reject, Retry
-from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 
-from .faults import OUTAGES, UnreadableTaskError, tellable, told
+from .faults import OUTAGES, tellable, told
 
 # Arguments that are shown, if they look like what they should be.
 _SHOWN = {
@@ -149,86 +148,3 @@ class SafeRequest(Request):
         if "traceback" in fields:
             fields["traceback"] = None
         super().send_event(type, **fields)
-
-
-EVENTS_EVERY_S = 0.25
-
-
-class SafeConsumer(Consumer):
-    """A consumer that outlives messages of no sense and logs them without their contents.
-
-    Celery logs the first 1024 characters of their bodies, and all headers. And a body that is JSON but no task
-    would end the process, and then the next one that gets it.
-    """
-
-    def on_send_event_buffered(self) -> None:  # type: ignore[override]  # the stub is wrong
-        """Nothing: events go out together, four times a second, not each in a message of its own."""
-
-    def register_with_event_loop(self, hub: Any) -> None:
-        """Celery's own, and the flush of events."""
-        super().register_with_event_loop(hub)
-        hub.call_repeatedly(EVENTS_EVERY_S, self._flush_events)  # type: ignore[attr-defined]  # nor in the stub
-
-    def cancel_active_requests(self) -> None:
-        """A cold shutdown (SIGQUIT) lets threads end what they do: celery 5.7.0 would try to kill them, and fail.
-
-        Only who waits for Redis gives up, as in a warm one; what runs ends by the deadline of its call.
-        """
-        self.app.stopping.set()  # type: ignore[attr-defined]  # the app of a worker has it
-
-    def on_unknown_message(self, body: object, message: Any) -> None:  # noqa: ARG002
-        """No task at all: dropped."""
-        super().on_unknown_message(None, _Sealed(message))
-
-    def on_unknown_task(self, body: object, message: Any, exc: Exception) -> None:  # noqa: ARG002
-        """A task of a name we do not have: fails with NotRegistered."""
-        super().on_unknown_task(None, _Sealed(message), exc)
-
-    def on_invalid_task(self, body: object, message: Any, exc: Exception) -> None:  # noqa: ARG002
-        """A task of ours, in a form that is wrong: dropped."""
-        hidden = UnreadableTaskError(type(exc).__name__)
-        self._while_raised(hidden, super().on_invalid_task, None, _Sealed(message), hidden)
-
-    def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """A body that its content type cannot read: dropped."""
-        # By its type alone: the repr of a UnicodeDecodeError is the body.
-        hidden = UnreadableTaskError(type(exc.__cause__ or exc).__name__)
-        self._while_raised(hidden, super().on_decode_error, _Sealed(message), hidden)
-
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
-        """What is called with each message."""
-        handle = super().create_task_handler(*args, **kwargs)
-
-        def on_task_received(message: Any) -> None:
-            try:
-                handle(message)
-            except (TypeError, ValueError, AttributeError, LookupError) as exc:
-                self.on_invalid_task(None, message, exc)
-
-        return on_task_received
-
-    @staticmethod
-    def _while_raised(exc: Exception, act: Callable[..., object], *args: object) -> None:
-        """Calls ``act`` while this exception is the current one, the one that ``exc_info=True`` logs."""
-        try:
-            raise exc from None
-        except type(exc):
-            act(*args)
-
-
-class _Sealed:
-    """A message that can be acknowledged and rejected like the real one, but shows only what it is of."""
-
-    def __init__(self, message: Any) -> None:
-        self._message = message
-        self.body = _Unread(message.body if isinstance(message.body, bytes) else str(message.body).encode())
-        headers = message.headers or {}
-        self.headers = {key: headers[key] for key in ("task", "id", "root_id") if key in headers}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._message, name)
-
-
-class _Unread(bytes):
-    def __repr__(self) -> str:
-        return "<not shown>"

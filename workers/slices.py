@@ -24,7 +24,7 @@ from leadlane.workers.answers import LONGEST_COOL_DOWN_S, Meaning, meaning, retr
 from leadlane.workers.backoff import full_jitter
 from leadlane.workers.blocking import OPT_OUTS
 from leadlane.workers.calls_made import Made, call
-from leadlane.workers.conduct import request_of
+from leadlane.workers.conduct import request_of, without_key
 from leadlane.workers.engine import Engine
 from leadlane.workers.keeper import Turn
 from leadlane.workers.lanes import TICKET_CANCELLED, TURN_OVER
@@ -289,7 +289,7 @@ class Slice:
 
     def _read(self, answer: Answer, one: Aboard, position: int, lost: str) -> Ended:
         carried = Manifest(one.batch.wires[position].encode())
-        body = verdicts.decode(answer.body.replace(self.key.encode(), b"[key]"))
+        body = verdicts.decode(without_key(answer.body, self.key))
         words = verdicts.unquoted(self.provider.problem(body), carried) or f"HTTP {answer.status}"
         before = one.codes[position]
         if code := self.operation.judge(answer.status, body):
@@ -359,6 +359,7 @@ def spent_s(headers: Mapping[str, str], provider: Provider, now_s: float) -> flo
     if provider.budget is None:
         return 0.0
     left, reset = (headers.get(name, "") for name in provider.budget)
-    if left.strip() != "0" or not reset.strip().isdigit():
+    reset = reset.strip()
+    if left.strip() != "0" or not (reset.isascii() and reset.isdigit() and len(reset) < 16):
         return 0.0
     return min(max(int(reset) - now_s, 0.0), LONGEST_COOL_DOWN_S)

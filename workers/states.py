@@ -8,6 +8,7 @@ lost, the newer is sent at once, and confirmed when the lost one can no longer r
 from __future__ import annotations
 
 from leadlane.schemas.outcomes import REACHED, SUPERSEDED
+from leadlane.schemas.problems import one_line
 from leadlane.schemas.settings import Account
 from leadlane.workers.answers import Meaning
 from leadlane.workers.command_turn import CommandTurn, done
@@ -77,7 +78,7 @@ class StateTurn(CommandTurn):
         if means is not Meaning.OK:
             return self.trouble([one], answer, means, look=False)
         try:
-            status = states.status(answer.body, self.campaign)
+            status = one_line(states.status(answer.body, self.campaign))
         except CallRefusedError as refused:
             return self._look(one, states, unsure_s, refused=str(refused))
         except ValueError:
@@ -144,6 +145,6 @@ class StateTurn(CommandTurn):
 
 def _status(states: States, answer: Answered, campaign: str) -> str:
     try:
-        return states.status(answer.body, campaign)
+        return one_line(states.status(answer.body, campaign))
     except ValueError:
         return ""

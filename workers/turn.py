@@ -14,6 +14,7 @@ from leadlane.workers.delivery import Delivery
 from leadlane.workers.engine import Engine, ShuttingDownError
 from leadlane.workers.faults import told
 from leadlane.workers.keeper import Turn
+from leadlane.workers.lanes import Entry
 from leadlane.workers.membership import AgentsTurn
 from leadlane.workers.providers.contract import AGENT_WORDS, STATE_WORDS
 from leadlane.workers.states import StateTurn
@@ -74,8 +75,9 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         seq=entry.rows[0].fields.get("seq", ""),
     )
     engine.keeper.hold(turn)
+    conducted = conduct(engine, entry, turn, account, provider, terms)
     try:
-        return conduct(engine, entry, turn, account, provider, terms).run()
+        return conducted.run() if _is_about(entry, account_name, conduct) else conducted.step_back()
     except ShuttingDownError:
         raise
     except Exception as exc:  # noqa: BLE001  whatever it was
@@ -83,3 +85,9 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         raise BrokenOffError from None
     finally:
         engine.keeper.release(turn)
+
+
+def _is_about(entry: Entry, account_name: str, conduct: type[Conduct]) -> bool:
+    """Whether the message named the account and the kind of work that the ticket has: a foreign one may lie."""
+    fields = entry.rows[0].fields
+    return fields["acct"] == account_name and CONDUCTS.get(fields["op"], Delivery) is conduct

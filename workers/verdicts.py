@@ -26,6 +26,10 @@ ASK_LATER_S = 5.0
 LOOK_AFTER = 5
 """Conflicts in a row after which the campaign itself is looked at."""
 UNREADABLE_WORDS = "the dialer's answer cannot be read"
+LARGE = 1 << 20
+"""Bytes of an answer from which on its values are counted before they are read."""
+MOST_VALUES = 200_000
+"""A megabyte of empty lists takes twenty in memory."""
 BREAKER_FAILURES = 5
 """Failures in a row that open the breaker of an account."""
 
@@ -107,7 +111,9 @@ class Answered:
 
 
 def decode(body: bytes) -> Any:
-    """The JSON of an answer, or None."""
+    """The JSON of an answer; None if it is none, or of more values than any answer has."""
+    if len(body) > LARGE and sum(body.count(mark) for mark in (b"[", b"{", b",")) > MOST_VALUES:
+        return None
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

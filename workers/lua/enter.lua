@@ -28,7 +28,8 @@ if not t.state then return { 'unknown' } end
 local lane = t.lane
 local l = get(lane_key(lane), 'state', 'ticket', 'hold', 'next', 'group')
 local queue = queue_of(l.group)
-if number > num(redis.call('GET', P .. ':came:' .. queue)) then redis.call('SET', P .. ':came:' .. queue, number) end
+-- Nobody but us numbers calls: what a foreign message says beyond the ticket's own would make all others overdue.
+if number <= num(t.call) and number > num(redis.call('GET', P .. ':came:' .. queue)) then redis.call('SET', P .. ':came:' .. queue, number) end
 
 local function row(who)
   local out = { who, redis.call('GET', P .. ':out:' .. who), redis.call('GET', P .. ':pay:' .. who) }

@@ -62,7 +62,7 @@ def _blocked(status: int, body: Any) -> str:
 
 
 def _closed(body: Any) -> str:
-    status = body.get("status") if isinstance(body, dict) else None
+    status = str(body.get("status")) if isinstance(body, dict) else ""
     return f"the campaign is {status}" if status in CLOSED else ""
 
 

@@ -55,10 +55,11 @@ def _campaign_id(text: str) -> str:
 
 
 def _closed(body: Any) -> str:
-    campaign = body.get("campaign", body) if isinstance(body, dict) else {}
+    found = body.get("campaign", body) if isinstance(body, dict) else None
+    campaign = found if isinstance(found, dict) else {}
     if campaign.get("live") is False:
         return "the campaign is not live"
-    status = campaign.get("status")
+    status = str(campaign.get("status"))
     return f"the campaign is {status}" if status in FINAL_STATES else ""
 
 

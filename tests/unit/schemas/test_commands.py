@@ -48,7 +48,7 @@ def test_a_command_may_name_a_stored_batch_and_all_the_rest() -> None:
         ({"batch": "b1"}, "either leads or batch must be given, not both; "),
         ({"leads": {"phone_number": "x"}}, "leads: is not a list; "),
         ({"leads": None, "batch": "a b"}, "batch: is not an id; "),
-        ({"job": "x" * 129}, "job: is not an id; "),
+        ({"job": "x" * 201}, "job: is not an id; "),
         ({"job": 7}, "job: is not an id; "),
         ({"priority": "high"}, "priority: is none of urgent, normal, bulk; "),
         ({"priority": ["bulk"]}, "priority: is none of urgent, normal, bulk; "),

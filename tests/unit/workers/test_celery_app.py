@@ -141,7 +141,7 @@ def test_redaction_is_in_its_place(app: Celery) -> None:
     assert isinstance(app.log, Logs)
     assert issubclass(app.Task, SafeTask)
     assert app.Task.Request == "leadlane.workers.redaction:SafeRequest"
-    assert app.conf.worker_consumer == "leadlane.workers.redaction:SafeConsumer"
+    assert app.conf.worker_consumer == "leadlane.workers.consumer:SafeConsumer"
 
 
 @pytest.mark.parametrize(("url", "backend"), [("redis://h/0", Results), ("rediss://h/0", Results)])

@@ -52,6 +52,28 @@ def test_a_list_that_ends_early_or_never_says_its_end_is_no_trap() -> None:
     assert look(lambda _: endless)[0].agents("3") == []
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"users": [{"id": 1}, {"id": 2}], "metadata": {"total": 10**9}},
+        {"users": [{"id": i} for i in range(100_001)], "metadata": {"total": 1}},
+        {"users": [{"id": {"a": 1}}]},
+        {"users": [{"id": "1" * 201}]},
+        {"users": [{"id": None}]},
+    ],
+    ids=["one page again and again", "more rows than anybody has", "an object as id", "a long id", "no id"],
+)
+def test_a_list_of_no_sense_is_an_answer_that_cannot_be_read(body: dict[str, object]) -> None:
+    with pytest.raises(DialerFailed, match="cannot be read"):
+        look(lambda _: httpx.Response(200, json=body))[0].agents("3")
+
+
+def test_a_name_of_a_megabyte_is_told_in_one_short_line() -> None:
+    (told,) = look(listed("users", [{"id": 1, "name": "x\n" * 500_000}]))[0].agents("3")
+    assert len(told["name"]) == 300
+    assert told["name"].isprintable()
+
+
 def test_only_id_and_name_of_an_agent_are_told_without_address_or_number() -> None:
     people: list[dict[str, object]] = [
         {"id": 7, "name": "Ada Low <ada@example.com>", "email": "ada@example.com", "sip_account": "sip7"},
