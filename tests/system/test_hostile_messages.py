@@ -14,11 +14,11 @@ from uuid import uuid4
 import pytest
 from celery import Celery
 from celery.result import AsyncResult
+from redis import Redis
 
 from leadlane.ops.embedded import EmbeddedRedis
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.commands import is_task_id
-from leadlane.workers.connection import connect
 from leadlane.workers.lanes import Lanes
 from tests.hostile import NUMBER, Imp, deep
 from tests.system.conftest import Program, Town, until
@@ -349,7 +349,7 @@ def test_a_forged_number_of_a_call_makes_no_other_call_overdue(town: Town, app: 
 )
 def test_a_copy_of_a_ticket_under_another_name_does_nothing_to_it(town: Town, app: Celery, of: str) -> None:
     """Twins that say another task and campaign while the ticket waits: what it is about is in its lane."""
-    account = Lanes(connect(town.redis.url, "leadlane"), "leadlane")
+    account = Lanes(Redis.from_url(town.redis.url), "leadlane")
     account.hold("account", "voiso", "test")
     campaign, seen = next(_campaigns), len(town.sandbox.audit(0))
     message = plain(campaign=f"voiso/{campaign}", leads=list(leads(3, start=10 * next(_honest))))

@@ -61,7 +61,7 @@ def judged(row: object, region: str | None) -> None:
             if operation.refuses(found.lead):
                 continue
             wire = encoded(operation.wire(found.lead))
-            operation.body([wire], CAMPAIGNS[name])
+            operation.body(wire.encode(), CAMPAIGNS[name])
             for ask in (operation.others, operation.silences, operation.apart, operation.resend_safe):
                 ask(wire)
 
