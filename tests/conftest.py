@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from leadlane.ops.embedded import EmbeddedRedis, find_server
-from tests.guarded import make_redis
+from tests.guarded import GuardedRedis, make_redis
 
 # No test fails because the machine is busy.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -25,6 +25,7 @@ def session_redis() -> Iterator[EmbeddedRedis]:
     binary = find_server(bundled=os.environ.get("LEADLANE_TEST_SERVER") == "embedded")
     with make_redis(binary=binary) as server:
         yield server
+        assert not isinstance(server, GuardedRedis) or server.refusals() == []
 
 
 @pytest.fixture
