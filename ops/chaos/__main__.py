@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import shutil
 import signal
 import sys
 import tempfile
@@ -63,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
     output.line(
         "nothing lost, nothing doubled, no rule broken" if right else f"NOT SO; logs and audit: {folder}"
     )
+    if right and asked.folder is None:
+        shutil.rmtree(folder, ignore_errors=True)
     return int(not right)
 
 
@@ -189,7 +192,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--patience", type=float, default=300.0, metavar="S",
                         help="how long all may take to settle afterwards (%(default)s)")  # fmt: skip
     parser.add_argument(
-        "--folder", type=Path, help="for logs, journals and the audit; a new one without this"
+        "--folder",
+        type=Path,
+        help="for logs, journals and the audit; else a new one, kept if anything is wrong",
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, for documents")
     return parser
