@@ -102,6 +102,7 @@ end
 
 local holder, stale, whole = doc.tickets[1].id, l.token ~= token, true
 if doc.seq and want(lane, holder, doc.seq, true) then rescore(lane) end      -- the server had forgotten what is wanted
+summed = {}
 for i, v in ipairs(doc.tickets) do
   local t = get(ticket_key(v.id), 'token', 'job', 'n', 'state')
   if t.job and v.codes then
@@ -112,6 +113,11 @@ for i, v in ipairs(doc.tickets) do
     local over = move(v, i == 1 and not doc.replay) ~= false
     if i == 1 then whole = over end
   end
+end
+local sums = summed
+summed = nil
+for acct, lanes in pairs(sums) do
+  for name, leads in pairs(lanes) do count_waiting(name, acct, leads, 1) end
 end
 if stale and redis.call('HGET', ticket_key(holder), 'left') == token then
   return { 'left', false, is_whole(holder) and 1 or 0 }

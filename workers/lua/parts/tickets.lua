@@ -20,8 +20,14 @@ local function turned(id, t)
 end
 
 -- So many leads begin to wait in the lane, or (sign -1) are over or dead. Commands never count.
+local summed                 -- while it is a table, account -> lane -> leads, sums are kept in it: many tickets end at once
 local function count_waiting(lane, acct, size, sign)
   if string.sub(lane, 1, 6) ~= 'leads/' or num(size) == 0 then return end
+  if summed then
+    summed[acct] = summed[acct] or {}
+    summed[acct][lane] = (summed[acct][lane] or 0) + sign * size
+    return
+  end
   for _, field in ipairs({ 'all', lane }) do
     if redis.call('HINCRBY', P .. ':load:' .. acct, field, sign * size) == 0 then
       redis.call('HDEL', P .. ':load:' .. acct, field)
