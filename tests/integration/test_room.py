@@ -36,7 +36,7 @@ def jobs(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job
         settings = load_settings()
     lanes = Lanes.of(settings)
     publish_facts(lanes, settings)
-    lanes.alive("w", for_ms=60_000, slots={"turns": 0, "control": 0})
+    lanes.alive("w", for_ms=120_000, slots={"turns": 0, "control": 0})
     return Jobs(lanes)
 
 
@@ -183,7 +183,7 @@ def test_lists_show_what_waits_beside_what_may(jobs: Jobs) -> None:
 
 def test_the_receipt_says_when_its_last_lead_will_have_left_and_when_there_is_room(jobs: Jobs) -> None:
     jobs.client.hset(jobs.lanes.key("acct", "voiso"), "call_ms", 3000)
-    jobs.lanes.alive("w", for_ms=60_000, slots={"turns": 4, "control": 1})
+    jobs.lanes.alive("w", for_ms=120_000, slots={"turns": 4, "control": 1})
     spring = Fleet().campaign("voiso/3")
     job = spring.import_leads(rows(2000))
     assert job.eta is not None
