@@ -26,7 +26,7 @@ LIMITS = {"MAX_WAITING": "5000", "MAX_WAITING_PER_CAMPAIGN": "2000"}
 
 @pytest.fixture
 def jobs(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobs:
-    """Of an account of which 5000 leads may wait, 2000 in a campaign. A worker lives, and does nothing."""
+    """Of an account of which 5000 leads may wait, 2000 in a campaign. A worker lives, and takes nothing."""
     given = {"PROVIDER": "voiso", "BASE_URL": "https://dialer.example", "API_KEY": "env:NONE", **LIMITS}
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LEADLANE_REDIS_URL", redis_url)
@@ -36,7 +36,7 @@ def jobs(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job
         settings = load_settings()
     lanes = Lanes.of(settings)
     publish_facts(lanes, settings)
-    lanes.alive("w", for_ms=120_000, slots={"turns": 0, "control": 0})
+    lanes.alive("w", for_ms=120_000, slots={"turns": 4, "control": 1})
     return Jobs(lanes)
 
 
