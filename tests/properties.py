@@ -18,7 +18,9 @@ FEW = 40
 
 
 def _as_test(prop: Property, slow: int, few: int, run: Callable[[Property, int], None]) -> Property:
-    @pytest.mark.parametrize("examples", [few, pytest.param(slow, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize(
+        "examples", [few, pytest.param(slow, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+    )
     def test(examples: int, inputs: Callable[[int], None]) -> None:
         tried = 0
 

@@ -38,9 +38,8 @@ class Desk:
 
     def __init__(self, dialer: Dialer, provider: str, campaign: str, **account: Any) -> None:
         given = {"rate": (Rate.parse("10000/s"),), "timeout_s": 1.0, "lost_call_s": 1.0} | account
-        self.account = Account(
-            name="acct", provider=provider, base_url="http://dialer.test", api_key="env:KEY", **given
-        )
+        given.setdefault("base_url", "http://dialer.test")
+        self.account = Account(name="acct", provider=provider, api_key="env:KEY", **given)
         self.campaign = campaign
         self.client = fakeredis.FakeRedis()
         lanes = Lanes(self.client, "leadlane")
