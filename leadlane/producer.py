@@ -171,7 +171,7 @@ class Producer:
                 if not self.has(job, intake.rows):
                     reaching_redis(lambda: self._open(facts, campaign, operation, key, me, job))
                     bringing.put_again(intake.rows)
-                reaching_redis(lambda: self._close(job, me, intake, stored))
+                reaching_redis(lambda: self._close(job, me if key else "", intake, stored))
             except LaneFull:
                 raise
             except LeadlaneError as exc:
@@ -246,8 +246,11 @@ class Producer:
         self, facts: Facts, campaign: str, operation: str, key: str | None, me: str, job: str = ""
     ) -> tuple[str, dict[int, str] | None]:
         """A job and what it holds already, by first row; None if it is complete. ``job`` is one of ours again."""
-        stored = "" if key is None else hidden(f"{facts.name}/{campaign}", operation, checked(key))
-        keyed = self.jobs.keyed(stored) if stored else uuid4().hex[:16]
+        lane = facts.lane(campaign)
+        if key is None:
+            return self.jobs.open(facts.name, campaign, lane, operation, job=job, by=me), {}
+        stored = hidden(f"{facts.name}/{campaign}", operation, checked(key))
+        keyed = self.jobs.keyed(stored)
         job = job or keyed
         answer = self.jobs.claim(job, me, before=self._given_up.get(job, ""))
         if answer == "sealed":
@@ -257,7 +260,7 @@ class Producer:
                 f"idempotency_key: another producer is at work with this key (job {job}), or was a minute ago; "
                 "wait for it"
             )
-        self.jobs.open(facts.name, campaign, facts.lane(campaign), operation, job=job, key=stored)
+        self.jobs.open(facts.name, campaign, lane, operation, job=job, key=stored)
         return job, {int(ticket.rsplit("-", 2)[1]): ticket for ticket in self.jobs.batches(job)}
 
     def submit(self, ticket: Ticket) -> bool:
@@ -279,7 +282,7 @@ class Producer:
     def _close(self, job: str, me: str, intake: Intake, stored: Iterable[int]) -> None:
         if beyond := [start for start in stored if start >= intake.rows]:
             raise _other_rows(job, min(beyond))
-        if self.lanes.claim(job, me, "renew") != "ours":
+        if me and self.lanes.claim(job, me, "renew") != "ours":  # without a key nobody else finds the job
             raise _taken_over(job)
         self.jobs.note_uncarried(job, intake.uncarried)
         self.lanes.seal(job)

@@ -64,36 +64,19 @@ class Jobs:
         job: str = "",
         key: str = "",
         undoes: str = "",
+        by: str = "",
     ) -> str:
         """Begin a job for a campaign (or go on with it); its id. ``key`` is the hidden idempotency key.
 
-        ``undoes`` is the job that it takes back.
+        ``undoes`` is the job that it takes back; ``by`` the producer of a new one that has no key.
 
         The job of a command has one ticket: it is sealed from the start, and in no list of jobs.
         """
         job = job or uuid4().hex[:16]
-        now = self.now_ms()
-        fields: dict[Any, Any] = {
-            "v": "1",
-            "acct": account,
-            "campaign": campaign,
-            "lane": lane,
-            "op": operation,
-        }
-        if key:
-            fields["key"] = key
-        if undoes:
-            fields["undoes"] = undoes
-        with self.client.pipeline(transaction=True) as pipe:
-            pipe.hset(self.lanes.key("job", job), mapping={**fields, "seen": str(now)})
-            pipe.hsetnx(self.lanes.key("job", job), "created", now)
-            if operation in COMMANDS:
-                pipe.hsetnx(self.lanes.key("job", job), "sealed", now)
-            else:
-                pipe.zadd(self.lanes.key("jobs"), {job: now}, nx=True)
-            if undoes:
-                pipe.hset(self.lanes.key("job", undoes), "undone_by", job)
-            pipe.execute()
+        fields = {"acct": account, "campaign": campaign, "lane": lane, "op": operation}
+        more = {"key": key, "undoes": undoes, "by": by}
+        fields |= {name: value for name, value in more.items() if value}
+        self.lanes.open(job, fields, is_command=operation in COMMANDS, undoes=undoes)
         return job
 
     def enter(self, ticket: Ticket, *, key: str = "", may_call: bool = True) -> Call | None:

@@ -68,7 +68,7 @@ def names_with_work(lanes: Lanes, accounts: Mapping[str, Mapping[str, str]] | No
         pipe.zrange(lanes.key("timers"), 0, -1)
         pipe.smembers(lanes.key("holds"))
         for scope in scopes:
-            pipe.smembers(lanes.key("hushed", scope.decode()))
+            pipe.zrange(lanes.key("hushed", scope.decode()), 0, -1)
         for name, account in accounts.items():
             for group in GROUPS:
                 pipe.zrange(lanes.key("due", name, group), 0, -1)

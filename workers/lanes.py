@@ -27,7 +27,7 @@ ROW_FIELDS = (
 )  # fmt: skip
 SCRIPTS = (
     "admit", "alive", "boot", "cancel", "claim", "dead", "dispatch", "enter", "expire", "hold", "leave", "note",
-    "recall", "recount", "renew", "resolve", "seal", "slice", "submit",
+    "open", "recall", "recount", "renew", "resolve", "seal", "slice", "submit",
 )  # fmt: skip
 TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
@@ -261,6 +261,11 @@ class Lanes:
         if status == b"full":
             raise NoRoomError
         return status == b"new", _call(call)
+
+    def open(self, job: str, fields: Mapping[str, str], *, is_command: bool, undoes: str) -> None:
+        """Begin a job, or go on with it; ``fields`` as ``open.lua`` takes them."""
+        parts = [part for pair in fields.items() for part in pair]
+        self._run("open", job, int(not is_command), undoes, *parts)
 
     def claim(
         self,

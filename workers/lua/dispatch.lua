@@ -112,6 +112,9 @@ for _, lane in ipairs(redis.call('ZRANGEBYSCORE', P .. ':timers', '-inf', now, '
   if l.state == 'called' then call_again(lane, l) else end_turn(lane) rescore(lane) end
 end
 
+local freed = redis.call('ZRANGE', P .. ':freed', 0, 0)[1]
+if freed then free_lanes(freed) end
+
 local served, steps = true, 0
 while served and #calls < most and steps < 4 * most do
   served = false
@@ -141,5 +144,5 @@ for _, set in ipairs({ ':accounts', ':timers' }) do
   if first then wait = math.min(wait, num(first) - now) end
 end
 local starved = wait <= 0 and #calls < most
-if #calls == most then wait = 0 elseif starved then wait = 100 end
+if #calls == most or freed then wait = 0 elseif starved then wait = 100 end
 return { math.min(wait, 500), calls, overdue, finish, starved and 1 or 0, changes }

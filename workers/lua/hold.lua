@@ -22,11 +22,7 @@ else
     recover(key, name, get(key, 'throttles', 'trips'))
     redis.call('HDEL', key, 'cool', 'probe', 'fails')
   end
-  if what == 'operation' and reason == '' then
-    local held = P .. ':held:' .. name .. ':' .. op
-    for _, lane in ipairs(redis.call('ZRANGE', held, 0, -1)) do rescore(lane) end
-    redis.call('DEL', held)
-  end
+  if what == 'operation' and reason == '' then free_lanes(P .. ':held:' .. name .. ':' .. op) end
   rescore_account(name)
 end
 return before ~= reason and 1 or 0

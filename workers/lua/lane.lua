@@ -22,6 +22,7 @@
 --   P:timers           zset  called or held lane -> ms when its call is overdue, its turn over
 --   P:held:<account>:<op>     zset  lanes whose head may not go on while the operation is held
 --   P:accounts         zset  account -> ms when one of its lanes is due; one on hold is not in it
+--   P:freed            zset  keys as P:held and P:hushed whose lanes go on by and by -> ms of the last (free_lanes)
 --   P:holds            set   lanes on hold, by an operator or because their campaign takes no leads
 --   P:names            set   accounts that workers have published
 --   P:acct:<account>   hash  public facts, hold, hold:<op>, cool-down, probe, tat<i> of the rate limit; throttles is
@@ -39,7 +40,7 @@
 --   P:finish           zset  ended tickets whose Celery result is still to be written -> ms when a dispatcher may
 --   P:pieces:<ticket>  int   pieces still on their way of a task that was cut (its last piece is the ticket)
 --   P:unturned:<scope> set   opt-out tickets of the scope that are not in its entries yet: none of its lanes is called
---   P:hushed:<scope>   set   lanes that wait for that;  P:scopes set of scopes in which anybody has opted out
+--   P:hushed:<scope>   zset  lanes that wait for that -> ms of their turn;  P:scopes set of scopes in which anybody opted out
 --   P:optout:<scope>   hash  hidden number -> ms and source of its opt-out (workers/optouts.py, like the next two)
 --   P:had:<lane>:<month>  string  six bytes of each hidden number called in; expires 100 days after the last call
 --   P:reached          hash  lane that has such strings -> account that called last

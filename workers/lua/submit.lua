@@ -65,6 +65,7 @@ local place = fields.front and redis.call('HINCRBY', lane_key(lane), 'front', 1)
 if fields.unturned then
   redis.call('SADD', P .. ':unturned:' .. fields.unturned, id)
   redis.call('SADD', P .. ':scopes', fields.unturned)
+  redis.call('ZREM', P .. ':freed', P .. ':hushed:' .. fields.unturned)
 end
 
 redis.call('HSET', ticket_key(id), 'v', 1, 'state', 'waiting', 'lane', lane, 'place', place, 'created', now, unpack(ARGV, 12))
@@ -106,5 +107,6 @@ if pending_of(redis.call('GET', P .. ':out:' .. id) or string.rep('.', n)) == 0 
   return { 'new', false }
 end
 wait_again(lane, id, place)
-rescore(lane)
-return { 'new', ARGV[9] == '1' and try_call(lane) or false }
+local call = ARGV[9] == '1' and try_call(lane)        -- which puts the lane where it belongs
+if not call then rescore(lane) end
+return { 'new', call or false }

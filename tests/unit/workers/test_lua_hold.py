@@ -60,3 +60,52 @@ def test_the_release_of_an_account_ends_its_cool_down(kit: Kit) -> None:
     assert kit.called() == []
     kit.lanes.hold("account", "acme", "")
     assert kit.called() == ["t1"]
+
+
+MANY = [f"leads/voiso/x/{n}" for n in range(250)]
+
+
+def lanes_due(kit: Kit) -> int:
+    return int(kit.client.zcard("P:due:acme:leads"))
+
+
+def test_the_lanes_of_a_released_operation_go_on_by_and_by(kit: Kit) -> None:
+    kit.lanes.hold("operation", "acme", "held", operation="import")
+    for lane in MANY:
+        kit.submit(f"t-{lane}", lane=lane)
+    assert lanes_due(kit) == 0
+    kit.lanes.hold("operation", "acme", "", operation="import")
+    assert 0 < lanes_due(kit) < len(MANY)
+    waits = [kit.dispatch(most=0).wait_ms for _ in range(2)]
+    assert waits == [0, 0]  # there is more to do
+    assert lanes_due(kit) == len(MANY)
+    assert kit.client.keys("P:held:*") + kit.client.keys("P:freed") == []
+
+
+def test_an_operation_that_is_held_again_keeps_the_lanes_that_have_not_gone_on(kit: Kit) -> None:
+    kit.lanes.hold("operation", "acme", "held", operation="import")
+    for lane in MANY:
+        kit.submit(f"t-{lane}", lane=lane)
+    kit.lanes.hold("operation", "acme", "", operation="import")
+    kit.lanes.hold("operation", "acme", "held again", operation="import")
+    while kit.called():
+        pass
+    assert [kit.dispatch().calls for _ in range(3)] == [(), (), ()]
+    assert kit.client.zcard("P:held:acme:import") > 0
+    kit.lanes.hold("operation", "acme", "", operation="import")
+    for _ in range(4):
+        kit.dispatch(most=0)
+    assert not kit.client.exists("P:held:acme:import")
+
+
+def test_all_lanes_go_on_when_the_last_opt_out_of_their_scope_is_taken_in(kit: Kit) -> None:
+    kit.submit("out", lane="optouts", account="*", group="control", operation="suppress", unturned="all")
+    for lane in MANY:
+        kit.submit(f"t-{lane}", lane=lane, may_call=False)
+    assert lanes_due(kit) == 0
+    assert kit.lanes.cancel("out") == "cancelled"
+    for _ in range(2):
+        assert 0 < lanes_due(kit) < len(MANY)
+        kit.dispatch(most=0)
+    assert lanes_due(kit) == len(MANY)
+    assert kit.client.keys("P:hushed:*") + kit.client.keys("P:freed") == []

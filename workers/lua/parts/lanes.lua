@@ -33,7 +33,7 @@ end
 -- Puts the lane where its next action belongs, and its account with it. A lane that is called or held stands
 -- apart from the due ones: calls get overdue and turns end also while their account is held, cools or has no
 -- slot, or what they occupy would never be free again.
-function rescore(lane)
+local function rescore(lane)
   local l = get(lane_key(lane), 'state', 'hold', 'next', 'until', 'acct', 'group')
   if not l.state then return end
   if l.state ~= 'idle' then
@@ -54,7 +54,7 @@ function rescore(lane)
       end
       local scope = at and hushed_by(lane)
       if scope then
-        redis.call('SADD', P .. ':hushed:' .. scope, lane)
+        redis.call('ZADD', P .. ':hushed:' .. scope, at, lane)
         at = nil
       end
     end
@@ -64,6 +64,16 @@ function rescore(lane)
     redis.call('ZADD', due_key(acct, l.group), at, lane)
     rescore_account(acct)
   elseif l.acct and redis.call('ZREM', due_key(l.acct, l.group), lane) == 1 then rescore_account(l.acct) end
+end
+
+-- What the lanes in `key` (P:held or P:hushed) waited for is over. A hundred go on at once, the others as dispatchers
+-- run, so that no script takes long, unless what they waited for begins again before.
+function free_lanes(key)
+  for i, lane in ipairs(redis.call('ZPOPMIN', key, 100)) do
+    if i % 2 == 1 then rescore(lane) end                        -- else its score
+  end
+  if redis.call('EXISTS', key) == 1 then redis.call('ZADD', P .. ':freed', now, key)
+  else redis.call('ZREM', P .. ':freed', key) end
 end
 
 local function hold_lane(lane, acct, reason)

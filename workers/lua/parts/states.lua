@@ -15,6 +15,7 @@ local function hold(state, key, acct, of, reason)
   local field = state == 'operation' and 'hold:' .. of or 'hold'
   local before = redis.call('HGET', key, field) or ''
   if reason == '' then redis.call('HDEL', key, field) else redis.call('HSET', key, field, reason) end
+  if state == 'operation' and reason ~= '' then redis.call('ZREM', P .. ':freed', P .. ':held:' .. acct .. ':' .. of) end
   if (before == '') ~= (reason == '') then say(state, before == '', acct, of, before .. reason) end
 end
 

@@ -1,7 +1,7 @@
 -- tickets.lua: how a ticket waits, and how it ends.
 -- needs: states, jobs, endings, outcomes, lanes
 
-local rescore                -- lanes.lua has it: the last opt-out of a scope lets its lanes go on
+local free_lanes             -- lanes.lua has it: the last opt-out of a scope lets its lanes go on
 
 local function uncall(id, acct, group)
   redis.call('ZREM', P .. ':calls:' .. queue_of(group), id)
@@ -14,9 +14,7 @@ local function turned(id, t)
   redis.call('DEL', P .. ':pay:' .. id)
   local scope, key = t.unturned, P .. ':unturned:' .. (t.unturned or '')
   if not scope or redis.call('SREM', key, id) == 0 or redis.call('EXISTS', key) == 1 then return end
-  local lanes = redis.call('SMEMBERS', P .. ':hushed:' .. scope)
-  redis.call('DEL', P .. ':hushed:' .. scope)
-  for _, lane in ipairs(lanes) do rescore(lane) end
+  free_lanes(P .. ':hushed:' .. scope)
 end
 
 -- So many leads begin to wait in the lane, or (sign -1) are over or dead. Commands never count.
