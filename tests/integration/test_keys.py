@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from leadlane import Fleet
 from leadlane.command import Command
 from leadlane.errors import WrongUse
 from leadlane.job import Job
+from leadlane.ops.main import app
 from leadlane.schemas.settings import load_settings
 
 ACCOUNT = {"PROVIDER": "voiso", "BASE_URL": "http://d", "API_KEY": "env:NONE"}
@@ -160,6 +162,26 @@ def test_fewer_rows_than_are_stored_under_an_open_key_are_other_rows(fleet: Flee
     job = spring.import_leads(rows(3000), idempotency_key="k")
     assert job.id == broken.value.job_id  # type: ignore[attr-defined]
     assert job.progress()["leads"] == 3000
+
+
+def test_the_command_line_takes_keys(fleet: Fleet) -> None:
+    def told(*words: str, code: int = 0) -> Any:
+        ended = CliRunner().invoke(app, [*words, "--json", "--idempotency-key", "k"])
+        assert ended.exit_code == code, ended.output
+        return json.loads(ended.stdout) if code == 0 else ended.stderr
+
+    for words in (
+        ("campaign", "start", "voiso/3", "--no-wait"),
+        ("campaign", "stop", "voiso/3", "--no-wait"),
+        ("agents", "sync", "--campaign", "voiso/3", "--no-wait", "7", "8"),
+    ):
+        assert told(*words)["command"] == told(*words)["command"]
+    out = ("suppress", "add", "+12125550101", "--all")
+    assert told(*out)["commands"] == told(*out)["commands"]
+    assert "given before with other numbers" in told("suppress", "add", "+12125550102", "--all", code=2)
+    assert "given before with other user_ids" in told(
+        "agents", "sync", "--campaign", "voiso/3", "--no-wait", "7", code=2
+    )
 
 
 def test_of_threads_with_one_key_one_fills_the_job(fleet: Fleet) -> None:
