@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from leadlane.schemas.errors import UnknownJob, UnsupportedOperation, WrongUse
@@ -17,12 +17,14 @@ from leadlane.workers import payloads
 from leadlane.workers.accounts import Facts, read_facts
 from leadlane.workers.commands import COMMANDS
 from leadlane.workers.intake import own_ticket
-from leadlane.workers.jobs import CHUNK, Jobs, ReportRow
+from leadlane.workers.jobs import Jobs, ReportRow
 from leadlane.workers.lanes import ADDING, Ticket
 from leadlane.workers.ledger import UPDATED
 from leadlane.workers.providers.contract import TakingBack
 
-BROUGHT = frozenset({Outcome.CREATED, Outcome.ACCEPTED})
+BROUGHT = frozenset({Outcome.CREATED, Outcome.ACCEPTED, Outcome.UNCERTAIN})
+WAITING = "waiting"
+"""The outcome of a row that is aboard a call."""
 UNKNOWN = "nobody knows whether this job brought it or updated it; look in the dialer"
 MOVED = "the account has another address now than when this job was sent"
 NO_IMPORT = {"update": "an update", "remove": "a removal"}
@@ -44,8 +46,8 @@ def undo(jobs: Jobs, job: str) -> str:
     facts = read_facts(jobs.lanes, fields["acct"])
     way = Way.of(facts)
     jobs.cancel(job)
-    jobs.open(facts.name, fields["campaign"], fields["lane"], way.operation, job=undoing, undoes=job)
-    for ticket in _tickets(jobs, job, undoing, fields["campaign"], facts, way):
+    jobs.open(facts.name, fields["campaign"], fields["lane"], way.taking.operation, job=undoing, undoes=job)
+    for ticket in _tickets(jobs, job, undoing, fields["campaign"], way):
         jobs.lanes.submit(ticket, may_call=False)
     jobs.lanes.seal(undoing)
     return undoing
@@ -89,15 +91,10 @@ class Way:
             return cls(facts, taking, str(unsupported))
         return cls(facts, taking)
 
-    @property
-    def operation(self) -> str:
-        """The operation by which it is done."""
-        return self.taking.operation
-
     def wire(self, number: str) -> str:
         """What the dialer is told of a number, in digits."""
         lead = {"phone_number": f"+{number}", **self.taking.fields}
-        return json.dumps(self.facts.operation(self.operation).wire(lead))
+        return json.dumps(self.facts.operation(self.taking.operation).wire(lead))
 
 
 @dataclass(slots=True)
@@ -121,46 +118,45 @@ class _Batch:
         self.codes += "f"
 
 
-def _tickets(jobs: Jobs, job: str, undoing: str, campaign: str, facts: Facts, way: Way) -> Iterator[Ticket]:
-    batches, start, lane = jobs.batches(job), 0, facts.lane(campaign)
-    for at in range(0, len(batches), CHUNK):
-        for place, ticket in enumerate(batches[at : at + CHUNK], at):
-            stored = jobs.ticket(ticket)
-            cannot = way.cannot or ("" if stored.get("lane") == lane else MOVED)
-            batch = _batch(jobs.rows(ticket), stored, way, cannot)
-            if batch.numbers:
-                if way.taking.words:
-                    batch.why["u"] = way.taking.words
-                yield own_ticket(
-                    facts,
-                    way.operation,
-                    campaign,
-                    payloads.Batch.of(start, way.operation, batch.numbers, batch.wires),
-                    id=f"{undoing}-{place}",
-                    job=undoing,
-                    lane=lane,
-                    codes=batch.codes if batch.why else "",
-                    why=batch.why,
-                    undoes=ticket,
-                )
-            start += len(batch.numbers)
+def _tickets(jobs: Jobs, job: str, undoing: str, campaign: str, way: Way) -> Iterator[Ticket]:
+    start, lane, operation = 0, way.facts.lane(campaign), way.taking.operation
+    for place, ticket in enumerate(jobs.batches(job)):
+        stored = jobs.ticket(ticket)
+        cannot = way.cannot or ("" if stored.get("lane") == lane else MOVED)
+        batch = _batch(jobs.rows(ticket), stored.get("op") in ADDING, way, cannot)
+        if not batch.numbers:
+            continue
+        if way.taking.words:
+            batch.why["u"] = way.taking.words
+        yield own_ticket(
+            way.facts,
+            operation,
+            campaign,
+            payloads.Batch.of(start, operation, batch.numbers, batch.wires),
+            id=f"{undoing}-{place}",
+            job=undoing,
+            lane=lane,
+            codes=batch.codes if batch.why else "",
+            why=batch.why,
+            undoes=ticket,
+        )
+        start += len(batch.numbers)
 
 
-def _batch(rows: Iterator[ReportRow], stored: Mapping[str, str], way: Way, cannot: str) -> _Batch:
+def _batch(rows: Iterable[ReportRow], adding: bool, way: Way, cannot: str) -> _Batch:
+    """Those of the rows that came, or may have; ``adding`` says that it was an import still that brought them."""
     batch = _Batch()
-    adding = stored.get("op") in ADDING
     for row in rows:
-        number = row.phone_number.removeprefix("+")
-        came = row.outcome in BROUGHT
-        may_have_come = row.outcome in (Outcome.UNCERTAIN, "waiting")
-        if row.outcome == Outcome.UPDATED or (row.outcome == "waiting" and not adding):
+        number, under_way = row.phone_number.removeprefix("+"), row.outcome == WAITING
+        if row.outcome == Outcome.UPDATED or (under_way and not adding):
             batch.leave(number, UPDATED)
-        elif may_have_come and not adding:
+        elif row.outcome == Outcome.UNCERTAIN and not adding:
             batch.leave(number, UNKNOWN)
-        elif (came or may_have_come) and cannot:
-            batch.leave(number, cannot)
-        elif came or may_have_come:
-            batch.take(number, way.wire(number))
+        elif row.outcome in BROUGHT or under_way:
+            if cannot:
+                batch.leave(number, cannot)
+            else:
+                batch.take(number, way.wire(number))
     return batch
 
 
