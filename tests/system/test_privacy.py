@@ -22,14 +22,16 @@ from redis import Redis
 from leadlane import Job
 from leadlane.ops.embedded import free_port
 from leadlane.ops.sandbox.process import SandboxProcess
+from leadlane.schemas.settings import load_settings
 from leadlane.workers import payloads
 from leadlane.workers.celery_app import make_app
-from tests.guarded import make_redis
+from tests.guarded import login, make_redis
 from tests.system.conftest import Town, until
 from tests.system.parrot import ANSWERS, Parrot
 
 NUMBER, FIRST, LAST, KEY = "12125550187", "Zebulon", "Quisenberry", "lk-7f3a9c-Xyzzy"
-MARKERS = (NUMBER[1:], FIRST, LAST, KEY)
+PASSWORD = "pw-5tV9-of-Redis"
+MARKERS = (NUMBER[1:], FIRST, LAST, KEY, PASSWORD)
 LEAD = {"phone_number": f"+{NUMBER}", "name": f"{FIRST} {LAST}"}
 WORSE: list[object] = [
     {**LEAD, "phone_number": f"call +{NUMBER} now"},
@@ -166,7 +168,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("town")
-    with make_redis() as redis, SandboxProcess(gap_s=0.3) as sandbox, Parrot() as parrot:
+    with make_redis(password=PASSWORD) as redis, SandboxProcess(gap_s=0.3) as sandbox, Parrot() as parrot:
         town = Town(redis, sandbox, folder)
         town.env |= {"PARROT_KEY": KEY, "FLOWER_UNAUTHENTICATED_API": "true", "LEADLANE_MAX_ATTEMPTS": "3"}
         parrots = {"import_gap_s": "0.1", "base_url": parrot.url, "api_key": "env:PARROT_KEY"}
@@ -178,7 +180,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             flower = f"http://127.0.0.1:{free_port()}"
             page = town.start("flower", "--port", flower.rpartition(":")[2])
             until(lambda: "flower at" in page.logged())
-            with make_app(town.settings()) as app, Events(app) as events, Commands(redis.url) as commands:
+            watching = load_settings(environ=town.env | login(redis, "flower"))
+            with make_app(watching) as app, Events(app) as events, Commands(redis.url) as commands:
                 everything_goes_wrong(scene)
                 look_inside(scene, app, flower)
                 what_redis_holds(scene)
