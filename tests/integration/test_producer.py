@@ -34,7 +34,7 @@ def test_batches_that_a_failover_took_are_said_again_before_the_job_is_sealed(
 ) -> None:
     job = fleet.campaign("voiso/3").import_leads(rows(redis_url), idempotency_key=key)
     assert job.progress() | {"blocked_by": None} == {
-        "leads": 3500, "suppressed": 1, "waiting": 3499, "dead": 0, "ended": False, "blocked_by": None,
+        "leads": 3500, "suppressed": 1, "waiting": 3499, "dead": 0, "ended": False, "blocked_by": None, "eta": None,
     }  # fmt: skip
     assert sorted(row["index"] for row in job.report()) == list(range(3500))
     with Redis.from_url(redis_url) as client:
