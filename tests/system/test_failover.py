@@ -91,7 +91,10 @@ def test_lost_writes_break_no_rule_and_the_same_key_brings_back_what_they_were(t
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("town", [NO_LONE_WRITES], indirect=True)
 def test_a_primary_that_is_cut_off_gives_no_turn_beside_the_new_one(town: Town) -> None:
-    """Workers still reach it; it comes back as a replica of the one that took its place."""
+    """Workers still reach it; it comes back as a replica of the one that took its place.
+
+    Until then that one has no replica, and takes no writes either: to go on at once takes two replicas.
+    """
     workers = [town.worker("w1"), town.worker("w2")]
     fleet, old = town.fleet(), town.redis.primary()
     jobs = [fleet.campaign(f"voiso/{campaign}").import_leads(leads(12_000)) for campaign in (1, 2, 3)]
@@ -101,9 +104,9 @@ def test_a_primary_that_is_cut_off_gives_no_turn_beside_the_new_one(town: Town) 
         town.redis.cut_off(i)
         fails_over(town, old)
         old = town.redis.primary()
-        until(lambda: len(calls(town)) >= before + 6)  # noqa: B023
         town.redis.mend(i)
         until(town.redis.ready)
+        until(lambda: len(calls(town)) >= before + 6)  # noqa: B023
 
     all_arrived(town, *jobs)
     assert all(worker.running for worker in workers)

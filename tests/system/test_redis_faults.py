@@ -141,8 +141,10 @@ def test_a_redis_that_is_loading_is_away(
     town: Town, under_load: tuple[Fleet, list[Program], list[Job], Any]
 ) -> None:
     server: EmbeddedRedis = town.redis.server  # type: ignore[union-attr]
+    town.client.bgrewriteaof()  # what is loaded slowly is its snapshot
+    until(lambda: not town.client.info("persistence")["aof_rewrite_in_progress"])
     server.kill()
-    server._more = ["key-load-delay 20000", "loading-process-events-interval-bytes 1024"]
+    server._more = ["key-load-delay 300000", "loading-process-events-interval-bytes 1024"]
     starting = threading.Thread(target=server.start, kwargs={"within_s": 60})
     starting.start()
     with Redis.from_url(server.url) as client:
