@@ -195,6 +195,7 @@ def test_a_clock_that_jumps_with_the_server(
     ends_well(town, under_load)
 
 
+@pytest.mark.slow
 def test_a_worker_told_to_stop_while_redis_is_mute_ends_by_itself(town: Town) -> None:
     worker = town.worker("w1")
     job = town.fleet().campaign("voiso/1").import_leads(leads(3000))
