@@ -64,6 +64,9 @@ class UnreadableTaskError(InvalidTaskError, LeadlaneError):
     """A message that is no task; the text is the type of what went wrong in reading it."""
 
 
+_NO_RIGHT = ("permission", "user executing the script")  # the second in a script, by Redis 7.0
+
+
 def why_unreachable(exc: redis.RedisError) -> tuple[str, str]:
     """Why a Redis does not do what it is asked, to be said after its name, and the remedy; no URL, user or password."""
     tls = _cause(exc, ssl.SSLError)
@@ -80,7 +83,7 @@ def why_unreachable(exc: redis.RedisError) -> tuple[str, str]:
                 "is out of memory",
                 "what was accepted is kept; give it more, or wait until lanes are emptier",
             )
-        case redis.ResponseError() if "permission" in str(exc):
+        case redis.ResponseError() if any(words in str(exc) for words in _NO_RIGHT):
             return "gives this user too few rights", "compare them with ops/redis/leadlane.acl"
         case _ if isinstance(tls, ssl.SSLCertVerificationError):
             return (
