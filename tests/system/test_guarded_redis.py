@@ -89,7 +89,7 @@ def test_what_a_user_need_not_do_is_refused(server: GuardedRedis, role: str) -> 
         for command in (*NEVER, *REFUSED[role]):
             with pytest.raises(NoPermissionError):
                 client.execute_command(*command.split())
-        with pytest.raises(ResponseError, match="permission|user executing the script"):
+        with pytest.raises(ResponseError, match=r"permission|user executing the script"):
             client.eval("return redis.call('FLUSHALL')", 0)
 
 
@@ -99,7 +99,7 @@ def test_what_was_written_together_is_there_after_a_restart() -> None:
         with as_user(server, "worker") as client:
             client.eval("redis.call('SET', 'leadlane:a', 1) redis.call('SET', 'leadlane:b', 2)", 0)
             client.pipeline(transaction=True).set("leadlane:c", 3).set("leadlane:d", 4).execute()
-        server.kill()
+        server.stop()
         server.start()
         with as_user(server, "worker") as client:
             assert client.mget("leadlane:a", "leadlane:b", "leadlane:c", "leadlane:d") == [
