@@ -7,7 +7,7 @@ https://docs.voiso.com/v1/docs/running-an-api-campaign.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from marshmallow import ValidationError, fields, validate
@@ -95,6 +95,17 @@ def problem_text(body: object) -> str:
     the best of any other.
     """
     return told(body, "errors", "error")
+
+
+def read_one_outcome(body: object, operation: Operation, sent: Sequence[str]) -> Outcome | None:
+    """What became of all leads sent (in digits), if the answer names just these, in their order, in one list.
+
+    Says the same as ``read_outcomes`` would of each, and None where only that can tell.
+    """
+    lists = [(name, numbers) for name, numbers in read_answer(body).items() if numbers]
+    if len(lists) == 1 and lists[0][1] == list(sent):
+        return _outcome(lists[0][0], operation)
+    return None
 
 
 _REFUSAL = re.compile(r"reject|invalid|fail|error|refus|unknown|missing|not_found|skip")

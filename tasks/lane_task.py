@@ -16,6 +16,7 @@ from leadlane.schemas.errors import DeadLetter, WrongUse
 from leadlane.workers import finishing, turn
 from leadlane.workers.calling import CALL_HEADER, LINKS_HEADER
 from leadlane.workers.engine import Engine, ShuttingDownError
+from leadlane.workers.loopback import HERE_HEADER
 from leadlane.workers.redaction import SafeTask
 from leadlane.workers.runtime import WorkerApp
 from leadlane.workers.vault import KeyMissingError
@@ -87,6 +88,7 @@ class LaneTask(SafeTask):
                 account_name=account,
                 operation_name=operation,
                 number=int(self.request.get(CALL_HEADER) or 0),
+                here=bool(self.request.get(HERE_HEADER)),
             )
         except ShuttingDownError:
             raise Reject("redis is away and this worker stops", requeue=True) from None

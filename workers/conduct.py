@@ -214,6 +214,8 @@ class Conduct(ABC):
                 began_ms=max(int((now - began) * 1000), 0),
                 dice=self.engine.dice,
             ) | ({"seq": self.turn.seq} if self.turn.seq else {})
+            if self.turn.here:
+                document["listed"] = 1
             if self.made:
                 document["worker"] = self.engine.keeper.worker
                 document["calls"] = [one.document(n, now) for n, one in enumerate(self.made, 1)]
@@ -228,12 +230,15 @@ class Conduct(ABC):
         return left
 
     def say(self, verdict: Verdict, left: Left) -> None:
-        """One line in the log."""
-        line = log.bind(lane=self.turn.lane, batches=len(self.entry.rows))
+        """One line in the log, unless all is said by that of the task."""
+        batches, delivered = len(self.entry.rows), all(move.act == "done" for move in verdict.moves)
+        if batches == 1 and delivered and not left.stale:
+            return  # the task's own line says it, with the counts
+        line = log.bind(lane=self.turn.lane, batches=batches)
         leads = sum(len(move.one.sent) for move in verdict.moves)
         if left.stale:
             line.warning("turn ended after it was lost")
-        elif all(move.act == "done" for move in verdict.moves):
+        elif delivered:
             line.info("delivered", leads=leads)
         else:
             acts = {act: sum(move.act == act for move in verdict.moves) for act in ("done", "again", "dead")}
@@ -243,9 +248,11 @@ class Conduct(ABC):
         if left.stale:
             return End("elsewhere")
         own, *riders = verdict.moves
-        if done := [move for move in riders if move.act == "done"]:
+        listed = verdict.moves if self.turn.here else riders
+        if done := [move for move in listed if move.act == "done"]:
             self.engine.finish(
-                [(m.one.row, None if _ends_later(m.one.row) else self.result(m, verdict)) for m in done]
+                [(m.one.row, None if _ends_later(m.one.row) else self.result(m, verdict)) for m in done],
+                own.one.row.ticket,
             )
         if own.act == "again" or not left.complete:
             return End("parked", detail=own.reason)

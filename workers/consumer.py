@@ -16,7 +16,6 @@ from . import messages
 from .faults import UnreadableTaskError, told
 
 log = structlog.get_logger(__name__)
-EVENTS_EVERY_S = 0.25
 _UNREADABLE = (WrongUse, KombuError, TypeError, ValueError, AttributeError, LookupError, RecursionError)
 _REMEDY = "send the task with Celery, as JSON"
 
@@ -29,14 +28,6 @@ class SafeConsumer(Consumer):
     """
 
     strategies: dict[str, Any]
-
-    def on_send_event_buffered(self) -> None:  # type: ignore[override]  # the stub is wrong
-        """Nothing: events go out together, four times a second, not each in a message of its own."""
-
-    def register_with_event_loop(self, hub: Any) -> None:
-        """Celery's own, and the flush of events."""
-        super().register_with_event_loop(hub)
-        hub.call_repeatedly(EVENTS_EVERY_S, self._flush_events)  # type: ignore[attr-defined]  # nor in the stub
 
     def cancel_active_requests(self) -> None:
         """A cold shutdown (SIGQUIT) lets threads end what they do: celery 5.7.0 would try to kill them, and fail.

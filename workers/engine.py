@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import redis
@@ -61,7 +62,7 @@ class Engine:
     opt_outs: OptOuts
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
-    finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]]], None]
+    finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]], str], None]
     wake: Callable[[float], None] = lambda _in_s: None
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
@@ -75,7 +76,7 @@ class Engine:
         """The dialer of the account, by the account's settings."""
         if account is HOUSE:
             return NO_DIALER
-        return PROVIDERS[account.provider].at(account.switches, account.leads_per_call)
+        return _offered(account.provider, account.switches, account.leads_per_call)
 
     def patiently(self, act: Callable[[], T]) -> T:
         """The act's value; a Redis that is away never ends a task, it waits with backoff until Redis is back.
@@ -99,6 +100,11 @@ class Engine:
                         raise
             self.sleep(wait)
             wait = min(wait * 2, 2.0)
+
+
+@cache
+def _offered(provider: str, switches: frozenset[str], leads_per_call: int | None) -> Provider:
+    return PROVIDERS[provider].at(switches, leads_per_call)
 
 
 def gap_s(account: Account, provider: Provider) -> float:

@@ -23,7 +23,8 @@ from leadlane.workers.jobs import Jobs
 from leadlane.workers.lanes import Call, Row
 from leadlane.workers.ledger import result
 from leadlane.workers.redaction import redact
-from leadlane.workers.results import Ended, finish
+from leadlane.workers.results import finish
+from leadlane.workers.telling import Ended
 
 REVOKED = ("cancelled", "expired")
 """How a ticket ends whose task Celery calls revoked."""
@@ -36,13 +37,17 @@ def finish_riders(
     jobs: Jobs,
     rows: Sequence[tuple[Row, Mapping[str, object] | None]],
     *,
+    holder: str = "",
     hostname: str | None = None,
 ) -> None:
-    """End riders that the holder's call has delivered; one without a result must run to end, or has pieces left."""
+    """End riders that the holder's call has delivered; one without a result must run to end, or has pieces left.
+
+    The holder itself may be among them: then its task, which runs, sends its events.
+    """
     known = [(row, outcome) for row, outcome in rows if outcome is not None]
     if known:
         ended = [_ended(row.ticket, row.fields, "SUCCESS", dict(outcome)) for row, outcome in known]
-        finish(app, ended, hostname=hostname)
+        finish(app, ended, hostname=hostname, silent=holder)
         jobs.lanes.finished(row.ticket for row, _ in known)
     finish_claimed(app, jobs, [row.ticket for row, outcome in rows if outcome is None], hostname=hostname)
 

@@ -27,7 +27,10 @@ for the start of a call that is lost is that much later (``enter.lua`` has the s
 
 @dataclass(slots=True)
 class Turn:
-    """A turn of this process. Times are of ``time.monotonic``; ``call_began`` is its grant until a call begins."""
+    """A turn of this process. Times are of ``time.monotonic``; ``call_began`` is its grant until a call begins.
+
+    ``here`` says that its task did not come through the broker.
+    """
 
     lane: str
     token: str
@@ -39,6 +42,7 @@ class Turn:
     lease_until: float
     call_began: float
     seq: str = ""
+    here: bool = False
     begun: bool = False
     begin_by: float = 0.0
     lost: bool = False

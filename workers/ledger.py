@@ -281,15 +281,16 @@ def settle_all(
 
 
 def _settled_plainly(one: Aboard, carried: Manifest, reading: Reading) -> bool:
-    """Settle at once a batch of which all went for the first time and that the answer names in full: whether it is one.
+    """Settle at once a batch of which all went for the first time and the answer tells all plainly: whether it is one.
 
     Says the same as the rows one by one would, in a tenth of the time.
     """
-    if carried.standing or reading.all or reading.words or reading.later or one.updates_duplicates:
+    if carried.standing or reading.words or reading.later or one.updates_duplicates:
         return False
     if not one.whole or one.codes.count(NOT_SENT) != len(one.codes):
         return False
-    codes = [reading.codes.get(number, "") for number in one.batch.numbers]
+    codes = [reading.codes.get(number, "") for number in one.batch.numbers] if not reading.all else []
+    codes = codes or [reading.all] * len(one.codes)
     if not all(codes):
         return False
     one.codes = codes

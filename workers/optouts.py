@@ -30,6 +30,8 @@ SHORT = 6
 CHUNK = SHORT * 100_000
 FEW = 20
 """Numbers that are looked for one by one; more of them are compared with every number delivered."""
+SAID_S = 60.0
+"""How long a process relies on what it has said of a lane."""
 EVERYWHERE = "all"
 WORDS = ("suppress", "unsuppress", "lookup")
 """What may be asked for. Each is a ticket in a control lane of its scope, ``optout/<scope>``."""
@@ -126,6 +128,7 @@ class OptOuts:
         self._client = lanes.client
         self._hidden = Hider(key).hidden
         self._clock = clock
+        self._said: dict[tuple[str, str, int], float] = {}
 
     def before_call(
         self, lane: str, account: str, numbers: Sequence[str], *, delivers: bool = True
@@ -136,21 +139,29 @@ class OptOuts:
         seen here, or finds that the campaign has the number.
         """
         hidden = [self._hidden(number) for number in numbers] if delivers else []
-        scopes = scopes_of(lane)
+        scopes, month = scopes_of(lane), self._month()
         with self._lanes.client.pipeline(transaction=False) as pipe:
             if delivers:
-                name = self._had(lane, self._month())
+                name = self._had(lane, month)
                 pipe.append(name, b"".join([one[:SHORT] for one in hidden]))
-                pipe.expire(name, KEPT_S)
-                pipe.hset(self._lanes.key("reached"), lane, account)
+                if news := self._is_news((lane, account, month)):
+                    pipe.expire(name, KEPT_S)
+                    pipe.hset(self._lanes.key("reached"), lane, account)
             pipe.exists(*unturned(self._lanes, lane))
-            for scope in scopes:
-                pipe.exists(self._lanes.key("optout", scope))
-            *_, pending, in_campaign, in_account, everywhere = pipe.execute()
+            pipe.exists(*(self._lanes.key("optout", scope) for scope in scopes))
+            *_, pending, any_out = pipe.execute()
+        if delivers and news:
+            self._said[lane, account, month] = time.monotonic()
         if pending:
             return None
-        there = (in_campaign, in_account, everywhere)
-        return self._among([s for s, some in zip(scopes, there, strict=True) if some], numbers, hidden)
+        return self._among(scopes if any_out else (), numbers, hidden)
+
+    def _is_news(self, what: tuple[str, str, int]) -> bool:
+        """Whether it was not said within the last minute that this account reaches this lane in this month.
+
+        Once would do, but a server may forget its last writes.
+        """
+        return time.monotonic() - self._said.get(what, -SAID_S) >= SAID_S
 
     def suppressed(self, scopes: Iterable[str], numbers: Sequence[str]) -> frozenset[str]:
         """Those of the numbers that have opted out in one of the scopes."""

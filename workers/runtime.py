@@ -31,6 +31,7 @@ from leadlane.workers.jobs import Jobs
 from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
+from leadlane.workers.loopback import Loopback
 from leadlane.workers.optouts import OptOuts
 from leadlane.workers.pulse import ROUND_S, Pulse, all_stuck, answers
 from leadlane.workers.transport import Transport
@@ -48,6 +49,7 @@ class WorkerApp(Celery):
     engine: Engine
     stopping: threading.Event
     """Set when tasks that wait for Redis shall give up."""
+    loopback: Loopback
     heartbeat: Path | None = None
     """The file of its pulse, if it shall have one."""
 
@@ -67,9 +69,15 @@ class LaneStep(bootsteps.StartStopStep):
         """Make the engine and give it to the app, where tasks find it."""
         app: WorkerApp = parent.app
         app.stopping = stopping = threading.Event()
+        app.loopback = Loopback(slots(parent))
         app.engine, self.dispatcher = once_redis_answers(
             lambda: build_engine(
-                app, app.leadlane, slots=slots(parent), stopping=stopping.is_set, hostname=parent.hostname
+                app,
+                app.leadlane,
+                slots=slots(parent),
+                stopping=stopping.is_set,
+                hostname=parent.hostname,
+                loopback=app.loopback,
             )
         )
         revoking.install()
@@ -162,6 +170,7 @@ def build_engine(
     slots: dict[str, int],
     stopping: Callable[[], bool] = lambda: False,
     hostname: str | None = None,
+    loopback: Loopback | None = None,
 ) -> tuple[Engine, Dispatcher]:
     """The engine of a process and its dispatcher, not started. Reads the keys of all accounts.
 
@@ -181,7 +190,7 @@ def build_engine(
         slots=slots,
         lease_s=settings.lease_s,
     )
-    publish = publisher(app)
+    publish = publisher(app, loopback)
     dispatcher = Dispatcher(
         lanes,
         publish=publish,
@@ -189,9 +198,9 @@ def build_engine(
         queue_is_empty=lambda queue: _depth(app, queue) == 0,
     )
 
-    def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object] | None]]) -> None:
+    def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object] | None]], holder: str) -> None:
         try:
-            finishing.finish_riders(app, jobs, rows, hostname=hostname)
+            finishing.finish_riders(app, jobs, rows, holder=holder, hostname=hostname)
         except OUTAGES as exc:
             log.warning("riders' results not written, a dispatcher will", error=type(exc).__name__)
 
@@ -212,10 +221,15 @@ def build_engine(
     return engine, dispatcher
 
 
-def publisher(app: Celery) -> Callable[[Call], None]:
-    """Publishes calls; a call that cannot be published is overdue in the lane and repeated from there."""
+def publisher(app: Celery, loopback: Loopback | None = None) -> Callable[[Call], None]:
+    """Publishes calls, those that no thread of ours can take.
+
+    A call that cannot be published is overdue in the lane and repeated from there.
+    """
 
     def publish(call: Call) -> None:
+        if loopback and loopback.take(call):
+            return
         try:
             calling.publish(app, call)
         except OperationalError as exc:

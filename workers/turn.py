@@ -33,9 +33,18 @@ class BrokenOffError(Exception):
     """A bug in the middle of a turn. It is no end of the tickets aboard: their lane goes on as after a crash."""
 
 
-def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str, number: int) -> End:
+def take(
+    engine: Engine,
+    ticket: str,
+    *,
+    account_name: str,
+    operation_name: str,
+    number: int = 0,
+    here: bool = False,
+) -> End:
     """Take the turn of a ticket whose task has come, if it is granted, and say how the task ends.
 
+    ``number`` is of the call that brought the task, ``here`` says that it did not come through the broker.
     Raises ShuttingDownError, and BrokenOffError, after which the task must come again.
     """
     account = engine.account(account_name)
@@ -73,6 +82,7 @@ def take(engine: Engine, ticket: str, *, account_name: str, operation_name: str,
         lease_until=asked + engine.settings.lease_s,
         call_began=asked,
         seq=entry.rows[0].fields.get("seq", ""),
+        here=here,
     )
     engine.keeper.hold(turn)
     conducted = conduct(engine, entry, turn, account, provider, terms)

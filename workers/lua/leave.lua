@@ -9,6 +9,7 @@
 --   account     {acct, op, signal: ok|throttled|failed|hold|hold_op|none, reason, began_ms (ago), wait_ms (Retry-After
 --               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
 --   may_call    true if the caller publishes the next call,
+--   listed      true if the holder's result is written from the finish list, as a rider's is,
 --   replay      true if this was said before, to a server that may have forgotten it,
 --   worker, calls  whose turn it was, and the calls made in it, each as `note` in lane.lua takes it,
 --   seq         of the command about a campaign's state that the holder is, if it is one,
@@ -110,7 +111,7 @@ for i, v in ipairs(doc.tickets) do
     if t.state == 'done' then expire_ticket(v.id) end        -- what was written just now has no clock yet
   elseif v.codes then keep(v) end
   if not stale and t.token == token then
-    local over = move(v, i == 1 and not doc.replay) ~= false
+    local over = move(v, i == 1 and not doc.replay and not doc.listed) ~= false
     if i == 1 then whole = over end
   end
 end

@@ -39,7 +39,9 @@ FINAL_STATES = frozenset({"stopped", "completed", "stopping", "import_error"})
 
 
 def _read(operation: wire.Operation) -> Callable[[Any, Sequence[str]], Reading]:
-    def read(body: Any, _sent: Sequence[str]) -> Reading:
+    def read(body: Any, sent: Sequence[str]) -> Reading:
+        if outcome := wire.read_one_outcome(body, operation, sent):
+            return Reading(all=CODE_OF[outcome])
         outcomes = wire.read_outcomes(body, operation)
         if outcomes is None:
             raise ValueError("no list of numbers in the answer")

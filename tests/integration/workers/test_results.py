@@ -16,7 +16,8 @@ from leadlane.schemas.errors import DeadLetter
 from leadlane.schemas.settings import Settings
 from leadlane.workers.celery_app import make_app
 from leadlane.workers.faults import InternalError
-from leadlane.workers.results import Ended, finish
+from leadlane.workers.results import finish
+from leadlane.workers.telling import Ended
 
 TASK = "leadlane.leads.import"
 COUNTS = {"leads": 1000, "created": 990, "duplicate": 10}

@@ -55,7 +55,7 @@ class Desk:
             opt_outs=OptOuts(lanes, b"k" * 32),
             keys={"acct": KEY},
             publish=lambda _: None,
-            finish=lambda _: None,
+            finish=lambda *_: None,
             dice=lambda: 0.0,
             sleep=self.later,
         )

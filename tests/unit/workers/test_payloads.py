@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from leadlane.workers.payloads import Batch, PayloadUnreadableError, pack, unpack
+from leadlane.workers.payloads import Batch, PayloadUnreadableError, pack, unpack, zstd
 
 NUMBERS, WIRES = ["491701", "x y", ""], ['{"phone_number":"491701","name":"A\\tB"}', "", ""]
 
@@ -35,8 +35,8 @@ def test_what_an_older_fleet_stored_is_read() -> None:
         b"\x09" + zlib.compress(b"{}"),
         b"\x03",
         b"\x03junk",
-        b"\x03" + zlib.compress(b"{}"),
-        b"\x03" + zlib.compress(b'{"n": 2, "start": 0, "op": "import"}\n49\t50\n{}'),
+        b"\x03" + zstd.compress(b"{}"),
+        b"\x03" + zstd.compress(b'{"n": 2, "start": 0, "op": "import"}\n49\t50\n{}'),
         b"\x01" + zlib.compress(b"{}"),
     ],
 )
