@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import threading
 import time
@@ -15,7 +16,7 @@ from leadlane.workers.lanes import Call, Lanes
 
 log = structlog.get_logger(__name__)
 NAP_S = 0.5
-"""Longest sleep: a lane made due by a producer is seen at the latest after it."""
+"""Longest sleep: a lane that was made due by a producer, or left by a worker that is gone, is seen after it at last."""
 
 
 class Dispatcher:
@@ -35,7 +36,8 @@ class Dispatcher:
         self._queue_is_empty = queue_is_empty
         self._awake = threading.Event()
         self._lock = threading.Lock()
-        self._look_at = 0.0
+        self._moments: list[float] = []  # a heap
+        self._sleeps_until = -math.inf
         self._starved = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leadlane-dispatcher", daemon=True)
@@ -52,15 +54,15 @@ class Dispatcher:
             self._thread.join(timeout=10)
 
     def wake(self, in_s: float = 0.0) -> None:
-        """Look no later than in so many seconds: a turn has ended here, and its lane is due then.
+        """Look in so many seconds: a turn has ended here, and its lane is due then.
 
         A dispatcher that had something due which nobody had a slot for looks at once: one is free now.
         """
+        moment = time.monotonic() + (0.0 if self._starved else in_s)
         with self._lock:
-            moment = time.monotonic() + (0.0 if self._starved else in_s)
-            if moment >= self._look_at:
+            heapq.heappush(self._moments, moment)
+            if moment >= self._sleeps_until:
                 return
-            self._look_at = moment
         self._awake.set()
 
     def step(self) -> float:
@@ -83,9 +85,6 @@ class Dispatcher:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            with self._lock:
-                self._look_at = math.inf
-            self._awake.clear()
             try:
                 wait = self.step()
             except (redis.RedisError, OperationalError) as exc:
@@ -98,9 +97,17 @@ class Dispatcher:
             self._sleep(wait)
 
     def _sleep(self, wait_s: float) -> None:
-        """Until then, or earlier if somebody wakes us for an earlier moment."""
-        with self._lock:
-            self._look_at = min(self._look_at, time.monotonic() + wait_s)
-        while not self._stopped.is_set() and (left := self._look_at - time.monotonic()) > 0:
-            self._awake.wait(left)
+        """So long, or until the first moment for which somebody wants us awake."""
+        until = time.monotonic() + wait_s
+        while not self._stopped.is_set():
             self._awake.clear()
+            with self._lock:
+                self._sleeps_until = min(until, self._moments[0] if self._moments else until)
+                left = self._sleeps_until - time.monotonic()
+            if left <= 0:
+                break
+            self._awake.wait(left)
+        with self._lock:
+            self._sleeps_until = -math.inf
+            while self._moments and self._moments[0] <= time.monotonic():
+                heapq.heappop(self._moments)

@@ -18,9 +18,9 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpcore
 import httpx
@@ -143,7 +143,7 @@ class Transport:
         response = self._wire.handle_request(_prepared(request, call))
         try:
             body = bytearray()
-            for chunk in response.iter_bytes():
+            for chunk in _chunks(response):
                 body += chunk
                 if len(body) > self._max_answer_bytes:
                     raise Broken("answer too large")
@@ -173,12 +173,28 @@ def _unpacked(body: bytes, encoding: str, most: int) -> bytes:
     return whole
 
 
+def _chunks(response: httpx.Response) -> Iterator[bytes]:
+    """The body; a coding that we did not ask for is undone all the same."""
+    if "content-encoding" in response.headers:
+        return response.iter_bytes()
+    return iter(cast("httpx.SyncByteStream", response.stream))
+
+
+@lru_cache(1000)
+def _url(text: str) -> httpx.URL:
+    return httpx.URL(text)
+
+
 def _prepared(request: Request, call: Call) -> httpx.Request:
     try:
         headers = httpx.Headers(_HEADERS)
         headers.update(request.headers)
         prepared = httpx.Request(
-            request.method, request.url, headers=headers, content=request.body, extensions={"call": call}
+            request.method,
+            _url(request.url),
+            headers=headers,
+            content=request.body,
+            extensions={"call": call},
         )
     except (httpx.InvalidURL, ValueError):  # ValueError: a letter in a header that has no place there
         raise Broken("unusable request") from None

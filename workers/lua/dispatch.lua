@@ -3,13 +3,15 @@
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none
--- Returns {ms until the next action is due, call rows, overdue calls {lane, call number, queue}, tickets to finish,
+-- Returns {ms until this caller is to look again if nobody wakes it before, call rows, overdue calls {lane, call number, queue}, tickets to finish,
 --   1 if something is due that could not be called, changes of state to be said {state, begins|ends, account, of,
 --   why, ms}}. A change is returned to one caller only.
+-- Lanes that rest are looked at by who left them (dispatcher.py); the caller sees to accounts that admit no more now.
 local most, claims = tonumber(ARGV[1]), tonumber(ARGV[2])
 local LATER = 3600000            -- nothing is put off by more than this
 local SAID = 50                  -- changes said at once
 local calls, overdue, finish = {}, {}, {}
+local wait = 500
 
 -- The changes that nobody has said yet; that the quiet time is over is noticed here.
 local function unsaid()
@@ -102,7 +104,9 @@ local function serve(acct)
   end
   if soonest then
     local control = redis.call('ZRANGEBYSCORE', due_key(acct, 'control'), '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
-    redis.call('ZADD', P .. ':accounts', math.min(soonest, num(control or soonest)), acct)
+    soonest = math.min(soonest, num(control or soonest))
+    redis.call('ZADD', P .. ':accounts', soonest, acct)
+    wait = math.max(math.min(wait, soonest - now), 1)
   end
   return false
 end
@@ -138,11 +142,7 @@ for _, acct in ipairs(redis.call('ZRANGE', P .. ':accounts', which, which)) do
   end
 end
 
-local wait = 500
-for _, set in ipairs({ ':accounts', ':timers' }) do
-  local first = redis.call('ZRANGE', P .. set, 0, 0, 'WITHSCORES')[2]
-  if first then wait = math.min(wait, num(first) - now) end
-end
-local starved = wait <= 0 and #calls < most
-if #calls == most or freed then wait = 0 elseif starved then wait = 100 end
-return { math.min(wait, 500), calls, overdue, finish, starved and 1 or 0, changes }
+local first = redis.call('ZRANGE', P .. ':accounts', 0, 0, 'WITHSCORES')[2]
+local starved = first and num(first) <= now and #calls < most
+if #calls == most or freed then wait = 0 elseif starved then wait = math.min(wait, 100) end
+return { wait, calls, overdue, finish, starved and 1 or 0, changes }
