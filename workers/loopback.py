@@ -19,6 +19,7 @@ from typing import Any
 
 from celery import bootsteps
 from celery.worker import state
+from celery.worker.consumer import Consumer
 from kombu.message import Message
 
 from leadlane.workers.calling import TASK_OF, safe_kwargs
@@ -83,7 +84,7 @@ class LoopbackStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """The consumer begins. Without an event loop of Celery's there is no such way."""
         if parent.hub:
-            parent.app.loopback.attach(parent.hub, parent.create_task_handler())
+            parent.app.loopback.attach(parent.hub, Consumer.create_task_handler(parent))  # ours need no check
 
     def stop(self, parent: Any) -> None:
         """The consumer ends, or its connection is lost."""

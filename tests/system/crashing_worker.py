@@ -35,17 +35,24 @@ def stores_success(args: Any) -> bool:
     return args[3] == "SUCCESS"  # (self, task_id, result, state, ...)
 
 
+def is_counts(stored: Any) -> bool:
+    return isinstance(stored, dict)
+
+
 POINTS = {
-    # a turn, in its order; the third one has riders
+    # a turn, in its order; the first is of a task by name, the second of a call past the broker, the third has riders
     "called, before its message is published": Point(Lanes, "dispatch", True, lambda due: due.calls),
     "come, before it enters": Point(Lanes, "enter", False, nth=3),
     "granted, before the call": Point(Lanes, "enter", True, lambda entry: entry.verdict == "granted", nth=3),
     "answered, before it leaves": Point(Transport, "send", True, nth=3),
     "left, before anything else": Point(Lanes, "leave", True, nth=3),
-    "left, before riders have their results": Point(finishing, "finish_riders", False, nth=1),
-    "riders have results, before they are off the list": Point(Lanes, "finished", False, nth=1),
-    "left, before its result is stored": Point(Results, "_store_result", False, stores_success),
-    "result stored, before its message is acknowledged": Point(Results, "_store_result", True, nth=5),
+    "left, before its own result is written from the list": Point(finishing, "finish_riders", False, nth=1),
+    "left, before riders have their results": Point(finishing, "finish_riders", False),
+    "riders have results, before they are off the list": Point(Lanes, "finished", False),
+    "left, before Celery stores its result": Point(Results, "_store_result", False, stores_success, nth=1),
+    "result stored, before its message is acknowledged": Point(
+        Results, "_store_result", True, is_counts, nth=1
+    ),
     # a by-name task on its way into its lane
     "by name, a piece is stored": Point(Lanes, "submit", True, nth=1),
     "by name, all is stored, before the job is sealed": Point(Lanes, "seal", False, nth=1),

@@ -215,9 +215,7 @@ def test_the_id_of_a_task_is_its_key_and_what_else_is_sent_under_it_is_refused(
 
 def refused(town: Town) -> int:
     """Tasks whose id was used before for something else."""
-    return sum(
-        program.logged().count("its id was used before for something else") for program in town.programs
-    )
+    return sum(program.logged().count("task refused, its id was used before") for program in town.programs)
 
 
 def test_positional_values_are_accepted_and_ignored(app: Celery, campaign: str) -> None:

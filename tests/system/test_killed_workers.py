@@ -63,7 +63,7 @@ def test_a_worker_killed_in_the_middle_of_its_calls_loses_and_doubles_nothing(
 QUICK = {
     "called, before its message is published",
     "granted, before the call",
-    "left, before its result is stored",
+    "left, before its own result is written from the list",
 }
 
 
