@@ -66,7 +66,7 @@ class Dispatcher:
         self._awake.set()
 
     def step(self) -> float:
-        """Call what is due; seconds until something will be."""
+        """Call what is due; seconds until something will be for which nobody else wakes us."""
         due = self.lanes.dispatch()
         self._starved = due.starved
         for change in due.changes:
@@ -81,7 +81,7 @@ class Dispatcher:
                     self._publish(call_again)
         if due.finish:
             self._finish(due.finish)
-        return min(due.wait_ms / 1000, NAP_S)
+        return due.wait_ms / 1000
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -97,12 +97,15 @@ class Dispatcher:
             self._sleep(wait)
 
     def _sleep(self, wait_s: float) -> None:
-        """So long, or until the first moment for which somebody wants us awake."""
-        until = time.monotonic() + wait_s
+        """At most a nap, until the first moment at which there may be something to call: this one, or another's."""
+        now = time.monotonic()
+        with self._lock:
+            if wait_s < NAP_S:
+                heapq.heappush(self._moments, now + wait_s)  # kept if we are woken before
         while not self._stopped.is_set():
             self._awake.clear()
             with self._lock:
-                self._sleeps_until = min(until, self._moments[0] if self._moments else until)
+                self._sleeps_until = min([now + NAP_S, *self._moments[:1]])
                 left = self._sleeps_until - time.monotonic()
             if left <= 0:
                 break

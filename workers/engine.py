@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import redis
@@ -67,6 +66,8 @@ class Engine:
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False
+    offered: dict[str, Provider] = field(default_factory=dict)
+    """Dialers by account, as `provider` has made them."""
 
     def account(self, name: str) -> Account | None:
         """The account as this worker knows it."""
@@ -76,7 +77,11 @@ class Engine:
         """The dialer of the account, by the account's settings."""
         if account is HOUSE:
             return NO_DIALER
-        return _offered(account.provider, account.switches, account.leads_per_call)
+        known = self.offered.get(account.name)
+        if known is None:
+            known = PROVIDERS[account.provider].at(account.switches, account.leads_per_call)
+            self.offered[account.name] = known
+        return known
 
     def patiently(self, act: Callable[[], T]) -> T:
         """The act's value; a Redis that is away never ends a task, it waits with backoff until Redis is back.
@@ -100,11 +105,6 @@ class Engine:
                         raise
             self.sleep(wait)
             wait = min(wait * 2, 2.0)
-
-
-@cache
-def _offered(provider: str, switches: frozenset[str], leads_per_call: int | None) -> Provider:
-    return PROVIDERS[provider].at(switches, leads_per_call)
 
 
 def gap_s(account: Account, provider: Provider) -> float:
