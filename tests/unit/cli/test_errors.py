@@ -96,7 +96,7 @@ def test_a_redis_that_is_down_is_one_line_and_code_3(runner: CliRunner, words: l
     leads_file()
     code, out, err = run(runner, *words)
     assert (code, out) == (3, "")
-    assert err == "leadlane: Redis: does not answer; is it running, and is redis_url right?\n"
+    assert err == "leadlane: Redis: does not answer; is it running, and is the URL right?\n"
 
 
 def test_a_redis_that_goes_while_a_worker_starts_is_one_line_and_code_3(
@@ -113,7 +113,7 @@ def test_a_redis_that_goes_while_a_worker_starts_is_one_line_and_code_3(
     monkeypatch.setattr("leadlane.workers.hiding.checked_key", gone)
     code, out, err = run(runner, "worker")
     assert (code, out) == (3, "")
-    assert err == "leadlane: Redis: does not answer; is it running, and is redis_url right?\n"
+    assert err == "leadlane: Redis: does not answer; is it running, and is the URL right?\n"
 
 
 def test_a_password_is_never_told(runner: CliRunner) -> None:
