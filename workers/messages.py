@@ -69,6 +69,10 @@ def _is_text(value: object) -> bool:
     return value is None or (isinstance(value, str) and len(value) <= MOST_TEXT and value.isprintable())
 
 
+def _are_texts(value: object) -> bool:
+    return value is None or (isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value))
+
+
 def _is_whole(value: object, most: int) -> bool:
     return value is None or (isinstance(value, int) and 0 <= value <= most)
 
@@ -137,6 +141,9 @@ _RIGHT: Final[Mapping[str, _Rule]] = {
         lambda value: value is None or isinstance(value, bool),
         "is neither true nor false; leave it out",
     ),
+    # Celery reads it when the task has its slot already, which would then never be free again.
+    "stamped_headers": (_are_texts, "is not a list of names; leave it out"),
+    "stamps": (lambda value: isinstance(value or {}, dict), "is not an object; leave it out"),
     **dict.fromkeys(("root_id", "parent_id", "group", "shadow"), _TEXT),
 }
 _EMBED: Final[Mapping[str, _Rule]] = {

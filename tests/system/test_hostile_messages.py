@@ -223,6 +223,11 @@ CORPUS: dict[str, tuple[Callable[[], Message], str]] = {
     "a group that is a list": (header("group", [NUMBER]), "group: "),
     "a header of ten megabytes": (header("origin", "x" * 10_000_000), "origin: is too large"),
     "stamps of ten megabytes": (header("stamps", {"a": ["x" * 10_000_000]}), "stamps: is too large"),
+    "names of stamps that are a number": (
+        header("stamped_headers", 2**31),
+        "stamped_headers: is not a list of names",
+    ),
+    "names of stamps that are numbers": (header("stamped_headers", [1]), "stamped_headers: "),
     "a thousand headers": (
         lambda: {**plain(), "headers": plain()["headers"] | {f"h{i}": i for i in range(1000)}},
         "headers: are more than 100",

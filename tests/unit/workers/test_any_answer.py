@@ -177,6 +177,7 @@ HEADERS = (
     "stamps",
     "leadlane_call",
     "leadlane_links",
+    "stamped_headers",
 )
 PROPERTIES = ("priority", "reply_to", "correlation_id")
 
