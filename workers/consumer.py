@@ -16,7 +16,9 @@ from . import messages
 from .faults import UnreadableTaskError, told
 
 log = structlog.get_logger(__name__)
-_UNREADABLE = (WrongUse, KombuError, TypeError, ValueError, AttributeError, LookupError, RecursionError)
+_UNREADABLE = (
+    WrongUse, KombuError, TypeError, ValueError, AttributeError, LookupError, RecursionError, ArithmeticError,
+)  # fmt: skip
 _REMEDY = "send the task with Celery, as JSON"
 
 

@@ -7,7 +7,6 @@ error: one of a wrong type would end the worker, one with an ETA would stay in i
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,6 +19,7 @@ MOST_BYTES: Final = 32 << 20
 """Of a message, unpacked: some 150,000 leads. What is larger is read by nobody."""
 TOO_LARGE: Final = f"message: is larger than {MOST_BYTES >> 20} MB; send fewer leads in a task"
 MOST_HEADERS: Final = 100
+MOST_SECONDS: Final = 1e9
 MOST_TEXT: Final = 2000
 MOST_JSON: Final = 8000
 
@@ -95,7 +95,7 @@ def _are_limits(value: object) -> bool:
     return (
         isinstance(value, (list, tuple))
         and len(value) == 2
-        and all(one is None or (isinstance(one, (int, float)) and math.isfinite(one)) for one in value)
+        and all(one is None or (isinstance(one, (int, float)) and 0 <= one <= MOST_SECONDS) for one in value)
     )
 
 

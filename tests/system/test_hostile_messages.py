@@ -216,6 +216,7 @@ CORPUS: dict[str, tuple[Callable[[], Message], str]] = {
     "retries that are a list": (header("retries", []), "retries: "),
     "limits of time that are a text": (header("timelimit", "x"), "timelimit: is not two numbers"),
     "limits of time that are three": (header("timelimit", [1, 2, 3]), "timelimit: "),
+    "a limit of time beyond a float": (header("timelimit", [10**400, None]), "timelimit: "),
     "our call header as a text": (header("leadlane_call", "x"), "leadlane_call: is no number of a call"),
     "our call header below nothing": (header("leadlane_call", -1), "leadlane_call: "),
     "our links header as an object": (header("leadlane_links", {"a": 1}), "leadlane_links: "),

@@ -169,7 +169,7 @@ def test_every_settings_file_is_read_or_its_wrong_key_named(imp: Imp) -> None:
     try:
         load_settings(path, environ={})
     except SettingsError as wrong:
-        is_short_error(wrong, 1000, hides="")  # the path of a file is told
+        is_short_error(wrong, 6000, hides="")  # the path of a file is told
 
 
 @holds_for_imps(slow=6_000, names=tuple(f"LEADLANE_{key.upper()}" for key in KEYS))
@@ -181,7 +181,7 @@ def test_every_environment_is_read_or_its_wrong_variable_named(imp: Imp) -> None
     try:
         load_settings(environ=given | {"LEADLANE_CONFIG": ""})
     except SettingsError as wrong:
-        is_short_error(wrong, 1000, hides="")
+        is_short_error(wrong, 6000, hides="")
 
 
 @pytest.fixture(autouse=True)
