@@ -1,0 +1,96 @@
+"""Calls that go to a thread of the worker that makes them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from celery.worker import state
+from kombu.message import Message
+
+from leadlane.workers.lanes import Call
+from leadlane.workers.loopback import HERE_HEADER, Loopback
+
+
+class Hub:
+    """Celery's event loop, as far as readers go; a test lets it look."""
+
+    def __init__(self) -> None:
+        self.readers: dict[int, Callable[[], object]] = {}
+
+    def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
+        self.readers[fd] = callback
+
+    def remove_reader(self, fd: int) -> None:
+        del self.readers[fd]
+
+    def look(self) -> None:
+        for callback in list(self.readers.values()):
+            callback()
+
+
+def a_call(queue: str = "turns", signature: str = "") -> Call:
+    return Call("j-0-abc", queue, 7, "import", "voiso", "3", "j", 2, "normal", signature)
+
+
+@pytest.fixture
+def taken() -> list[Message]:
+    return []
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def loopback(hub: Hub, taken: list[Message]) -> Loopback:
+    loopback = Loopback({"turns": 2, "control": 0})
+    loopback.attach(hub, taken.append)
+    return loopback
+
+
+def test_a_call_comes_to_the_loop_as_its_task(loopback: Loopback, hub: Hub, taken: list[Message]) -> None:
+    assert loopback.take(a_call())
+    hub.look()
+    (message,) = taken
+    headers: Any = message.headers
+    assert (headers["task"], headers["id"]) == ("leadlane.leads.import", "j-0-abc")
+    assert headers[HERE_HEADER]
+    assert headers["ignore_result"]  # the finish list writes it
+    assert message.payload == ((), {"campaign": "voiso/3", "batch": "j-0-abc", "job": "j"}, {})
+    message.ack()
+    assert message.acknowledged
+
+
+def test_there_are_no_more_than_threads(loopback: Loopback, hub: Hub, taken: list[Message]) -> None:
+    assert [loopback.take(a_call()) for _ in range(3)] == [True, True, False]
+    hub.look()
+    assert len(taken) == 2
+
+
+def test_threads_that_work_on_messages_are_not_free(loopback: Loopback) -> None:
+    class Request:
+        pass
+
+    busy = Request()
+    state.reserved_requests.add(busy)
+    try:
+        assert [loopback.take(a_call()) for _ in range(2)] == [True, False]
+    finally:
+        state.reserved_requests.discard(busy)
+
+
+@pytest.mark.parametrize("call", [a_call(signature='{"task": "x"}'), a_call(queue="control")])
+def test_what_others_wait_for_and_queues_that_are_not_served_go_through_the_broker(
+    loopback: Loopback, call: Call
+) -> None:
+    assert not loopback.take(call)
+
+
+def test_none_is_taken_while_the_loop_is_away(loopback: Loopback, hub: Hub, taken: list[Message]) -> None:
+    assert loopback.take(a_call())
+    loopback.detach(hub)
+    assert not loopback.take(a_call())
+    loopback.attach(hub, taken.append)
+    hub.look()
+    assert taken == []  # its lane repeats it
