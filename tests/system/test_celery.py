@@ -447,8 +447,9 @@ def test_a_called_task_that_is_dropped_as_revoked_frees_its_lane(
     """By a stamp, of which nobody knows which parked tasks bear it: its message comes, and Celery drops it."""
     with on_hold(lanes):
         stamped = importing(app, campaign).apply_async(stamped_headers=["team"], team="blue")
+        parked(town, stamped)
         behind = importing(app, campaign, start=50).apply_async()
-        parked(town, stamped, behind)
+        parked(town, behind)
         app.control.revoke_by_stamped_headers({"team": ["blue"]}, reply=True, limit=1, timeout=30)
     assert behind.get(timeout=WITHIN_S)["created"] == 5
     until(lambda: stamped.state == "REVOKED")

@@ -1,6 +1,7 @@
 """Changes of state: each is written when it begins and when it ends, and told to one dispatcher."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from leadlane.workers.changes import WORDS, Change
 from leadlane.workers.lanes import NoRoomError
@@ -195,11 +196,10 @@ def test_changes_are_counted_and_their_stream_is_bounded(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("known", WORDS)
-def test_a_change_is_a_line_with_what_it_is_about(
-    known: tuple[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_change_is_a_line_with_what_it_is_about(known: tuple[str, str]) -> None:
     state, how = known
-    Change(state, how, "acme", "import", "401: wrong key", 0).say()
-    said = capsys.readouterr().out
-    assert WORDS[known][1] in said
-    assert "acme" in said
+    with capture_logs() as lines:
+        Change(state, how, "acme", "import", "401: wrong key", 0).say()
+    (line,) = lines
+    assert (line["log_level"], line["event"]) == WORDS[known]
+    assert (line["account"], line["reason"]) == ("acme", "401: wrong key")
