@@ -289,8 +289,10 @@ def _settled_plainly(one: Aboard, carried: Manifest, reading: Reading) -> bool:
         return False
     if not one.whole or one.codes.count(NOT_SENT) != len(one.codes):
         return False
-    codes = [reading.codes.get(number, "") for number in one.batch.numbers] if not reading.all else []
-    codes = codes or [reading.all] * len(one.codes)
+    if reading.all:
+        codes = [reading.all] * len(one.codes)
+    else:
+        codes = [reading.codes.get(number, "") for number in one.batch.numbers]
     if not all(codes):
         return False
     one.codes = codes
