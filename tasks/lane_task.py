@@ -119,7 +119,7 @@ class LaneTask(SafeTask):
             return  # a task that asks for the batch of another has nothing linked to it by a lane
         fields = engine.patiently(lambda: jobs.ticket(ticket))
         told = self.app.backend.get_state(ticket) in states.READY_STATES
-        if told or fields.get("end") in finishing.REVOKED:
+        if told or request.get(HERE_HEADER) or fields.get("end") in finishing.REVOKED:
             engine.patiently(lambda: finishing.write(self.app, jobs, [ticket], hostname=request.hostname))
             raise Ignore
         if linked and not engine.patiently(lambda: jobs.first_to_tell(ticket)):

@@ -300,10 +300,14 @@ class Lanes:
         gap_ms: int,
         room: int,
         worker: str = "",
+        listed: bool = False,
     ) -> Entry:
-        """Grant the turn to a task that has come, with the riders that fit into ``room`` leads."""
+        """Grant the turn to a task that has come, with the riders that fit into ``room`` leads.
+
+        ``listed``: what the task returns is stored by nobody, so a ticket that is over stays on the finish list.
+        """
         verdict, *rest = self._run(
-            "enter", ticket, token, number, lease_ms, turn_ms, lost_ms, gap_ms, room, MOST_RIDERS, worker
+            "enter", ticket, token, number, lease_ms, turn_ms, lost_ms, gap_ms, room, MOST_RIDERS, worker, int(listed)
         )  # fmt: skip
         word = verdict.decode()
         if word == "granted":

@@ -67,6 +67,7 @@ def take(
             gap_ms=int(terms.gap_s * 1000),
             room=terms.room,
             worker=engine.keeper.worker,
+            listed=here,
         )
     )
     if entry.verdict != "granted":

@@ -12,6 +12,7 @@
 --                    when it begins; of those SLICE_ROOM may be aboard
 -- ARGV[9]  riders    most tickets aboard beside the holder
 -- ARGV[10] worker    whose turn it will be
+-- ARGV[11] listed    1: if it is over, its result stays on the finish list, for Celery will store none of this task
 -- Returns {'granted', lane, now, row of the holder, rows of riders ...}; a row is {ticket, codes or false,
 --   payload, fields ...} with the fields in the order of FIELDS; or {'parked'}, {'elsewhere'}, {'unknown'},
 --   {'done', how}, {'dead', reason}.
@@ -39,7 +40,7 @@ end
 
 if t.state == 'done' or t.state == 'dead' then
   if not is_whole(id) then return { 'parked' } end
-  redis.call('ZREM', P .. ':finish', id)
+  if ARGV[11] ~= '1' then redis.call('ZREM', P .. ':finish', id) end
   if t['end'] == 'discarded' then return { 'dead', t.reason } end      -- given up: its task has failed all the same
   return { t.state, t.state == 'done' and t['end'] or t.reason }
 end
