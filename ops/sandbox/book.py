@@ -53,10 +53,11 @@ class Book:
 
     def store(self, number: str, *, on_request: bool = False) -> None:
         """Note that a number was stored, be it for the second time; `on_request` if the client asked for that."""
-        self.stored[number] += 1
-        twice = self.stored[number] > 1
-        self.stored_twice += twice
-        self.stored_twice_on_request += twice and on_request
+        times = self.stored.get(number, 0) + 1
+        self.stored[number] = times
+        if times > 1:
+            self.stored_twice += 1
+            self.stored_twice_on_request += on_request
 
     def remove(self, number: str) -> None:
         """Note that a stored number is there once less; to send it again is a new matter."""
@@ -76,7 +77,8 @@ class Book:
 
     def keep(self, number: str, fields: Mapping[str, Any]) -> None:
         """Keep the fields of a stored number; those it had already stay unless named."""
-        self.fields.setdefault(number, {}).update(fields)
+        if fields:
+            self.fields.setdefault(number, {}).update(fields)
 
     def settle(self, numbers: Iterable[str], record: Record, *, answered: bool) -> None:
         """Note that an attempt with these numbers ended, with an answer that named them or without one."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
+import orjson
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -74,10 +76,14 @@ class Call:
         """The body, decoded once; `UNREADABLE` if it is not JSON."""
         if self._json is None:
             try:
-                self._json = json.loads(self.body or b"")
-            except (ValueError, RecursionError):
+                self._json = orjson.loads(self.body or b"")
+            except ValueError:
                 self._json = UNREADABLE
         return self._json
+
+    def forget_json(self) -> None:
+        """Let go of the decoded body, and of the body itself: it has been read."""
+        self._json, self.body = None, b""
 
 
 class Dialer:

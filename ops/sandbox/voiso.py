@@ -120,6 +120,9 @@ class Voiso(Api):
         campaign = self._find(record.campaign)
         if campaign and record.operation == "import":
             campaign.book.arrived(numbers(leads), call.record)
+        # Read now, while it lies in the processor's cache, and not kept while the call takes its time.
+        call.parsed = self._read(leads, IMPORT if record.operation == "import" else UPDATE)
+        call.forget_json()
 
     def books(self) -> Mapping[str, Book]:
         """The books of the campaigns used so far."""
@@ -166,15 +169,14 @@ class Voiso(Api):
         created: list[str] = []
         rejected: list[str] = []
         duplicates: list[str] = []
-        for lead in self._sound_leads(call, IMPORT):
-            number = lead["phone_number"]
+        for number, fields in _sound(call):
             if number in book:
                 duplicates.append(number)
             elif not self._dialable(number):
                 rejected.append(number)
             else:
                 book.store(number)
-                self._keep(book, lead)
+                book.keep(number, fields)
                 created.append(number)
         call.record.stored = len(created)
         named = [*created, *rejected, *duplicates]
@@ -187,33 +189,33 @@ class Voiso(Api):
         book = self._campaign(call).book
         updated: list[str] = []
         rejected: list[str] = []
-        for lead in self._sound_leads(call, UPDATE):
-            number = lead["phone_number"]
+        for number, fields in _sound(call):
             if number in book:
-                self._keep(book, lead)
+                book.keep(number, fields)
                 updated.append(number)
             else:
                 rejected.append(number)
         call.record.stored = len(updated)
         return Answer.json(200, {"leads_update": {"updated": updated, "rejected": rejected}})
 
-    def _sound_leads(self, call: Call, checks: Mapping[str, Check]) -> list[dict[str, Any]]:
-        """The body's leads if there is nothing to say against any of them."""
-        leads: Any = call.json()
+    def _read(
+        self, leads: Any, checks: Mapping[str, Check]
+    ) -> list[tuple[str, dict[str, Any]]] | RefusedError:
+        """Numbers and the fields to keep if there is nothing to say against any of the leads, else the refusal."""
         if type(leads) is not list:
-            raise _bad_request()
+            return _bad_request()
         if not leads:
-            raise _invalid({"leads": ["can't be empty"]})
+            return _invalid({"leads": ["can't be empty"]})
         if len(leads) > CALL_SIZE:
-            raise _invalid({"leads": [f"Maximum limit of {CALL_SIZE} contacts for each request"]})
+            return _invalid({"leads": [f"Maximum limit of {CALL_SIZE} contacts for each request"]})
         errors: dict[str, list[str]] = {}
         for index, field, problem in chain(problems(leads, checks), self._poisonous(leads)):
             words = errors.setdefault(f"{index}.{field}" if self.settings.indexed_errors else field, [])
             if problem not in words:
                 words.append(problem)
         if errors:
-            raise _invalid(errors)
-        return leads
+            return _invalid(errors)
+        return [(lead["phone_number"], lead if self.settings.keep_fields else {}) for lead in leads]
 
     def _poisonous(self, leads: list[Any]) -> Iterator[tuple[int, str, str]]:
         """What Voiso has against leads that its documents allow: whatever the settings say."""
@@ -225,10 +227,6 @@ class Voiso(Api):
     def _dialable(self, number: str) -> bool:
         suffix = self.settings.rejected_suffix
         return 7 <= len(number) <= 15 and not (suffix and number.endswith(suffix))
-
-    def _keep(self, book: Book, lead: Mapping[str, Any]) -> None:
-        if self.settings.keep_fields:
-            book.keep(lead["phone_number"], lead)
 
     # Campaigns
 
@@ -333,6 +331,14 @@ SCOPE_OF: Final[Mapping[str, str]] = {
     **dict.fromkeys(("list_campaigns", "get_campaign", "list_agents"), "campaigns.read"),
     "list_users": "users.read",
 }
+
+
+def _sound(call: Call) -> list[tuple[str, dict[str, Any]]]:
+    """What `Voiso.arrived` has read. Raises RefusedError."""
+    if isinstance(call.parsed, RefusedError):
+        raise call.parsed
+    found: list[tuple[str, dict[str, Any]]] = call.parsed
+    return found
 
 
 def _check_format(call: Call) -> None:
