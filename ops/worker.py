@@ -9,7 +9,7 @@ from leadlane.schemas.errors import WrongUse, did_you_mean
 from leadlane.schemas.settings import Settings
 from leadlane.tasks import make_worker_app
 from leadlane.workers.celery_app import QUEUES
-from leadlane.workers.control_line import RESERVED
+from leadlane.workers.control_line import threads_for
 
 
 def run(
@@ -25,7 +25,7 @@ def run(
 
     Args:
         settings: accounts with their keys, URLs.
-        concurrency: calls in flight at once, threads; those for commands come on top, if it serves others too.
+        concurrency: calls in flight at once, a thread each (`leadlane.workers.control_line.threads_for`).
         queues: what it serves, in the order of ``QUEUES``; ``control`` alone makes a control worker.
         name: first part of its node name, ``NAME@host``.
         loglevel: of Celery and ours.
@@ -37,11 +37,10 @@ def run(
         raise WrongUse(f"queues: '{unknown[0]}' is none of ours; {did_you_mean(unknown[0], QUEUES)}")
     app = make_worker_app(settings)
     app.heartbeat = heartbeat
-    threads = concurrency + (RESERVED if concurrency > 1 and {"control"} < set(queues) else 0)
     arguments = [
         "worker",
         "--concurrency",
-        str(threads),
+        str(threads_for(concurrency, queues)),
         "--queues",
         ",".join(queues),
         "--loglevel",
