@@ -224,6 +224,7 @@ class Conduct(ABC):
             return self.engine.lanes.leave(document)
 
         left = self.engine.patiently(leave)
+        self.engine.turn_left()
         if left.call:
             self.engine.publish(left.call)
         self.engine.wake(max(self.rest(verdict, began, time.monotonic())[0], 0.0))

@@ -29,11 +29,13 @@ class Dispatcher:
         publish: Callable[[Call], None],
         finish: Callable[[Sequence[str]], None],
         queue_is_empty: Callable[[str], bool],
+        threads: Callable[[], int] = lambda: 0,
     ) -> None:
         self.lanes = lanes
         self._publish = publish
         self._finish = finish
         self._queue_is_empty = queue_is_empty
+        self._threads = threads
         self._awake = threading.Event()
         self._lock = threading.Lock()
         self._moments: list[float] = []  # a heap
@@ -67,7 +69,7 @@ class Dispatcher:
 
     def step(self) -> float:
         """Call what is due; seconds until something will be for which nobody else wakes us."""
-        due = self.lanes.dispatch()
+        due = self.lanes.dispatch(threads=self._threads())
         self._starved = due.starved
         for change in due.changes:
             change.say()

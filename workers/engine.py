@@ -63,6 +63,7 @@ class Engine:
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]], str], None]
     wake: Callable[[float], None] = lambda _in_s: None
+    turn_left: Callable[[], None] = lambda: None
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False

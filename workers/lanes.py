@@ -365,9 +365,9 @@ class Lanes:
         }
         return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
-    def dispatch(self, *, most: int = 50, claims: int = 100) -> Due:
-        """Call what is due."""
-        wait_ms, calls, overdue, finish, starved, changes = self._run("dispatch", most, claims)
+    def dispatch(self, *, most: int = 50, claims: int = 100, threads: int = 1000) -> Due:
+        """Call what is due; ``threads`` are the caller's free ones, the rest is for those of others."""
+        wait_ms, calls, overdue, finish, starved, changes = self._run("dispatch", most, claims, threads)
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),

@@ -36,6 +36,7 @@ class Loopback:
     def __init__(self, slots: Mapping[str, int]) -> None:
         self._slots = slots
         self._calls: deque[Call] = deque()
+        self._leaving: set[int] = set()
         self._lock = threading.Lock()
         self._handle: Callable[[Message], object] | None = None
         self._awake, self._wake = os.pipe()
@@ -45,12 +46,26 @@ class Loopback:
     def take(self, call: Call) -> bool:
         """Take the call if a thread is free for it; else it is to be published."""
         with self._lock:
-            busy = len(state.reserved_requests) + len(self._calls)
-            if self._handle is None or call.signature or busy >= self._slots[call.queue]:
+            if call.signature or self.free(call.queue) <= 0:
                 return False
             self._calls.append(call)
         self._ring()
         return True
+
+    def free(self, queue: str) -> int:
+        """Threads that could work on a call from this queue now."""
+        if self._handle is None:
+            return 0
+        busy = len(state.reserved_requests) + len(self._calls) - len(self._leaving)
+        return max(self._slots[queue] - busy, 0)
+
+    def turn_left(self) -> None:
+        """The turn of this thread has left its lane: what is still to be done is short, the thread counts as free."""
+        self._leaving.add(threading.get_ident())
+
+    def task_ended(self, **_: object) -> None:
+        """The task of this thread is over, for `celery.signals.task_postrun`."""
+        self._leaving.discard(threading.get_ident())
 
     def attach(self, hub: Any, handle: Callable[[Message], object]) -> None:
         """From now on Celery's loop hands calls to ``handle``, which is what it calls with a broker's messages."""

@@ -80,6 +80,7 @@ class LaneStep(bootsteps.StartStopStep):
                 loopback=app.loopback,
             )
         )
+        signals.task_postrun.connect(app.loopback.task_ended, weak=False, dispatch_uid=__name__)
         revoking.install()
         self.stopping = stopping
         self.keeper = app.engine.keeper
@@ -196,6 +197,7 @@ def build_engine(
         publish=publish,
         finish=lambda tickets: finishing.finish_claimed(app, jobs, tickets, hostname=hostname),
         queue_is_empty=lambda queue: _depth(app, queue) == 0,
+        threads=lambda: loopback.free("turns") if loopback else 0,
     )
 
     def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object] | None]], holder: str) -> None:
@@ -216,6 +218,7 @@ def build_engine(
         publish=publish,
         finish=finish_riders,
         wake=dispatcher.wake,
+        turn_left=loopback.turn_left if loopback else lambda: None,
         stopping=stopping,
     )
     return engine, dispatcher

@@ -3,11 +3,12 @@
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none
+-- ARGV[3]  calls of leads that the caller has free threads for: more of them only while others have some
 -- Returns {ms until this caller is to look again if nobody wakes it before, call rows, overdue calls {lane, call number, queue}, tickets to finish,
 --   1 if something is due that could not be called, changes of state to be said {state, begins|ends, account, of,
 --   why, ms}}. A change is returned to one caller only.
 -- Lanes that rest are looked at by who left them (dispatcher.py); the caller sees to accounts that admit no more now.
-local most, claims = tonumber(ARGV[1]), tonumber(ARGV[2])
+local most, claims, threads = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local LATER = 3600000            -- nothing is put off by more than this
 local SAID = 50                  -- changes said at once
 local calls, overdue, finish = {}, {}, {}
@@ -90,13 +91,20 @@ local function pull_in_last(key)
   end
 end
 
+-- Whether a call would find a thread. One that has to wait for it costs a message, and may keep others from theirs.
+local function finds_thread(group)
+  if group == 'control' or threads > 0 then return true end
+  return redis.call('ZCARD', P .. ':timers') < num(redis.call('HGET', P .. ':slots:turns', 'sum'))
+end
+
 -- Serves one lane of the account; false if nothing of it can be served now.
 local function serve(acct)
   local soonest
   for _, group in ipairs({ 'control', 'leads' }) do
     local lane = redis.call('ZRANGEBYSCORE', due_key(acct, group), '-inf', now, 'LIMIT', 0, 1)[1]
-    if lane then
+    if lane and finds_thread(group) then
       local row, obstacle, at, whose = try_call(lane)
+      if row and group == 'leads' then threads = threads - 1 end
       if row then calls[#calls + 1] = row return true end
       if obstacle == 'account' and whose == acct then soonest = math.min(soonest or at, at)
       elseif obstacle ~= 'slots' then rescore(lane) return true end

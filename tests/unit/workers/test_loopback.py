@@ -80,6 +80,22 @@ def test_threads_that_work_on_messages_are_not_free(loopback: Loopback) -> None:
         state.reserved_requests.discard(busy)
 
 
+def test_a_thread_whose_turn_has_left_counts_as_free_until_its_task_is_over(loopback: Loopback) -> None:
+    class Request:
+        pass
+
+    ending = Request()
+    state.reserved_requests.add(ending)
+    try:
+        loopback.turn_left()
+        assert [loopback.take(a_call()) for _ in range(3)] == [True, True, False]
+        state.reserved_requests.discard(ending)
+        loopback.task_ended()
+        assert not loopback.take(a_call())
+    finally:
+        state.reserved_requests.discard(ending)
+
+
 @pytest.mark.parametrize("call", [a_call(signature='{"task": "x"}'), a_call(queue="control")])
 def test_what_others_wait_for_and_queues_that_are_not_served_go_through_the_broker(
     loopback: Loopback, call: Call
