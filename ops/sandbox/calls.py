@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
-import orjson
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -72,12 +70,12 @@ class Call:
         """The query; of a name given twice the last."""
         return dict(parse_qsl(self.query_string, keep_blank_values=True))
 
-    def json(self) -> Any:
+    def json(self, loads: Callable[[bytes], Any] = json.loads) -> Any:
         """The body, decoded once; `UNREADABLE` if it is not JSON."""
         if self._json is None:
             try:
-                self._json = orjson.loads(self.body or b"")
-            except ValueError:
+                self._json = loads(self.body or b"")
+            except (ValueError, RecursionError):
                 self._json = UNREADABLE
         return self._json
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import orjson
+
 from .api import Api, bearer, has_body, media_type, routes_below
 from .calls import Answer, Call, RefusedError
 from .fields import numbers
@@ -115,7 +117,9 @@ class Voiso(Api):
         record = call.record
         if record.operation not in self.leads_operations:
             return
-        leads = call.json()
+        leads = call.json(
+            orjson.loads
+        )  # takes whole numbers beyond 64 bits for fractions, which leads have not either
         record.size = len(leads) if type(leads) is list else 0
         campaign = self._find(record.campaign)
         if campaign and record.operation == "import":

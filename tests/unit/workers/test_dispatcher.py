@@ -17,7 +17,7 @@ class Lanes:
         self.waits = [wait_ms]
         self.looks = threading.Semaphore(0)
 
-    def dispatch(self, *, threads: int) -> Due:  # noqa: ARG002  as the real ones
+    def dispatch(self, *, threads: int) -> Due:
         self.looks.release()
         return Due(self.waits.pop() if self.waits else 100_000, (), (), ())
 
