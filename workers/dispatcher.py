@@ -15,6 +15,8 @@ from kombu.exceptions import OperationalError
 from leadlane.workers.lanes import Call, Lanes
 
 log = structlog.get_logger(__name__)
+STARVED_S = 0.1
+"""When to look again for a slot that somebody else has freed; who frees one here is told at once."""
 NAP_S = 0.5
 """Longest sleep: a lane that was made due by a producer, or left by a worker that is gone, is seen after it at last."""
 
@@ -107,7 +109,8 @@ class Dispatcher:
         while not self._stopped.is_set():
             self._awake.clear()
             with self._lock:
-                self._sleeps_until = min([now + NAP_S, *self._moments[:1]])
+                longest = STARVED_S if self._starved else NAP_S
+                self._sleeps_until = min([now + longest, *self._moments[:1]])
                 left = self._sleeps_until - time.monotonic()
             if left <= 0:
                 break

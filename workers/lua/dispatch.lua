@@ -152,5 +152,5 @@ end
 
 local first = redis.call('ZRANGE', P .. ':accounts', 0, 0, 'WITHSCORES')[2]
 local starved = first and num(first) <= now and #calls < most
-if #calls == most or freed then wait = 0 elseif starved then wait = math.min(wait, 100) end
+if #calls == most or freed then wait = 0 end
 return { wait, calls, overdue, finish, starved and 1 or 0, changes }
