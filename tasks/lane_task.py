@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -16,7 +17,7 @@ from leadlane.schemas.errors import DeadLetter, WrongUse
 from leadlane.workers import finishing, turn
 from leadlane.workers.calling import CALL_HEADER, LINKS_HEADER
 from leadlane.workers.engine import Engine, ShuttingDownError
-from leadlane.workers.loopback import HERE_HEADER
+from leadlane.workers.loopback import BEGINS_HEADER, HERE_HEADER
 from leadlane.workers.redaction import SafeTask
 from leadlane.workers.runtime import WorkerApp
 from leadlane.workers.vault import KeyMissingError
@@ -81,6 +82,8 @@ class LaneTask(SafeTask):
 
         Raises Retry (parked), Ignore (a twin of it is at work), DeadLetter.
         """
+        if early := self.request.get(BEGINS_HEADER):
+            self.engine.sleep(max(early - time.monotonic(), 0.0))
         try:
             end = turn.take(
                 self.engine,

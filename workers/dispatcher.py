@@ -15,6 +15,9 @@ from kombu.exceptions import OperationalError
 from leadlane.workers.lanes import Call, Lanes
 
 log = structlog.get_logger(__name__)
+AHEAD_S = 0.05
+"""How long before its time a lane is called for a thread of ours that has nothing to do: the task is there when the
+time has come. What is aboard is decided then."""
 STARVED_S = 0.1
 """When to look again for a slot that somebody else has freed; who frees one here is told at once."""
 NAP_S = 0.5
@@ -62,7 +65,7 @@ class Dispatcher:
 
         A dispatcher that had something due which nobody had a slot for looks at once: one is free now.
         """
-        moment = time.monotonic() + (0.0 if self._starved else in_s)
+        moment = time.monotonic() + (0.0 if self._starved else max(in_s - AHEAD_S, 0.0))
         with self._lock:
             heapq.heappush(self._moments, moment)
             if moment >= self._sleeps_until:
@@ -71,7 +74,7 @@ class Dispatcher:
 
     def step(self) -> float:
         """Call what is due; seconds until something will be for which nobody else wakes us."""
-        due = self.lanes.dispatch(threads=self._threads())
+        due = self.lanes.dispatch(threads=self._threads(), ahead_ms=int(AHEAD_S * 1000))
         self._starved = due.starved
         for change in due.changes:
             change.say()

@@ -107,6 +107,8 @@ class Call:
     n: int
     priority: str
     signature: str
+    early_ms: int = 0
+    """Until the turn may begin; above 0 only for a thread of the caller itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,9 +367,14 @@ class Lanes:
         }
         return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
-    def dispatch(self, *, most: int = 50, claims: int = 100, threads: int = 1000) -> Due:
-        """Call what is due; ``threads`` are the caller's free ones, the rest is for those of others."""
-        wait_ms, calls, overdue, finish, starved, changes = self._run("dispatch", most, claims, threads)
+    def dispatch(self, *, most: int = 50, claims: int = 100, threads: int = 1000, ahead_ms: int = 0) -> Due:
+        """Call what is due; ``threads`` are the caller's free ones, the rest is for those of others.
+
+        Leads that are due within ``ahead_ms`` are called for them too.
+        """
+        wait_ms, calls, overdue, finish, starved, changes = self._run(
+            "dispatch", most, claims, threads, ahead_ms
+        )
         return Due(
             int(wait_ms),
             tuple(call for call in map(_call, calls) if call),
@@ -474,10 +481,12 @@ class Lanes:
 def _call(raw: Sequence[Any] | None) -> Call | None:
     if not raw:
         return None
-    ticket, queue, number, op, account, campaign, job, n, priority, signature = (
+    ticket, queue, number, op, account, campaign, job, n, priority, signature, early = (
         part.decode() if isinstance(part, bytes) else part for part in raw
     )
-    return Call(ticket, queue, int(number), op, account, campaign, job, int(n), priority, signature)
+    return Call(
+        ticket, queue, int(number), op, account, campaign, job, int(n), priority, signature, int(early)
+    )
 
 
 def _row(raw: Sequence[Any]) -> Row:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,6 +29,8 @@ from leadlane.workers.redaction import redact
 
 HERE_HEADER = "leadlane_here"
 """Message header of a task that did not come through the broker."""
+BEGINS_HEADER = "leadlane_begins"
+"""Header of such a task that was called ahead of its time: when it comes, by this process's monotonic clock."""
 
 
 class Loopback:
@@ -35,7 +38,7 @@ class Loopback:
 
     def __init__(self, slots: Mapping[str, int]) -> None:
         self._slots = slots
-        self._calls: deque[Call] = deque()
+        self._calls: deque[tuple[Call, float]] = deque()
         self._leaving: set[int] = set()
         self._lock = threading.Lock()
         self._handle: Callable[[Message], object] | None = None
@@ -48,7 +51,7 @@ class Loopback:
         with self._lock:
             if call.signature or self.free(call.queue) <= 0:
                 return False
-            self._calls.append(call)
+            self._calls.append((call, time.monotonic() + call.early_ms / 1000 if call.early_ms else 0.0))
         self._ring()
         return True
 
@@ -88,7 +91,7 @@ class Loopback:
     def _come(self) -> None:
         os.read(self._awake, 1024)
         while self._calls and (handle := self._handle):
-            handle(_message(self._calls.popleft()))
+            handle(_message(*self._calls.popleft()))
 
 
 class LoopbackStep(bootsteps.StartStopStep):
@@ -122,13 +125,14 @@ class _NoBroker:
 _NO_BROKER = _NoBroker()
 
 
-def _message(call: Call) -> Message:
+def _message(call: Call, begins: float) -> Message:
     """The call as Celery's consumer takes it, decoded as it is."""
     kwargs = safe_kwargs(call.account, call.campaign, call.ticket, call.job)
     shown_args, shown_kwargs = redact((), kwargs)
     headers: Any = {
         "lang": "py", "task": TASK_OF[call.operation], "id": call.ticket, "root_id": call.ticket, "parent_id": None,
         "retries": 0, "argsrepr": shown_args, "kwargsrepr": shown_kwargs, "ignore_result": True, HERE_HEADER: 1,
+        BEGINS_HEADER: begins,
     }  # fmt: skip
     body: Any = ((), kwargs, {})
     delivery: Any = {"exchange": "", "routing_key": call.queue}

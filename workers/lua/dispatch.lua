@@ -4,11 +4,12 @@
 -- ARGV[1]  most calls to return
 -- ARGV[2]  most claims to return; 0 for none
 -- ARGV[3]  calls of leads that the caller has free threads for: more of them only while others have some
+-- ARGV[4]  ms: leads that are due so soon are called for these threads as well
 -- Returns {ms until this caller is to look again if nobody wakes it before, call rows, overdue calls {lane, call number, queue}, tickets to finish,
 --   1 if something is due that could not be called, changes of state to be said {state, begins|ends, account, of,
 --   why, ms}}. A change is returned to one caller only.
 -- Lanes that rest are looked at by who left them (dispatcher.py); the caller sees to accounts that admit no more now.
-local most, claims, threads = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local most, claims, threads, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local LATER = 3600000            -- nothing is put off by more than this
 local SAID = 50                  -- changes said at once
 local calls, overdue, finish = {}, {}, {}
@@ -134,6 +135,20 @@ while served and #calls < most and steps < 4 * most do
     steps = steps + 1
     if #calls < most and serve(acct) then served = true end
   end
+end
+
+-- Calls leads that are due soon, for threads that would be idle until then.
+local function call_ahead(acct)
+  for _, lane in ipairs(redis.call('ZRANGEBYSCORE', due_key(acct, 'leads'), '(' .. now, now + ahead, 'LIMIT', 0, most)) do
+    local row = #calls < most and threads > 0 and try_call(lane, ahead)
+    if row then
+      calls[#calls + 1] = row
+      threads = threads - 1
+    end
+  end
+end
+if ahead > 0 and threads > 0 then
+  for _, acct in ipairs(redis.call('ZRANGEBYSCORE', P .. ':accounts', '-inf', now + ahead, 'LIMIT', 0, 50)) do call_ahead(acct) end
 end
 
 -- A due time beyond the longest legal wait means that the clock went back. One account a run, another every half

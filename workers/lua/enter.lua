@@ -55,6 +55,7 @@ if t.state == 'holding' or t.state == 'riding' then
 end
 
 local called = t.state == 'called' and l.state == 'called' and l.ticket == id
+local in_time = num(l.next) <= now and num(t.not_before) <= now
 if t.expires and num(t.expires) <= now then
   if called then uncall(id, t.acct, l.group) set_idle(lane) end
   redis.call('ZREM', P .. ':wait:' .. lane, id)
@@ -62,7 +63,7 @@ if t.expires and num(t.expires) <= now then
   rescore(lane)
   return { 'done', 'expired' }
 end
-local free = called or (l.state == 'idle' and num(l.next) <= now and num(t.not_before) <= now and head(lane) == id)
+local free = in_time and (called or (l.state == 'idle' and head(lane) == id))
 local may = free and not l.hold and now >= quiet and not hushed_by(lane) and redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 0
   and admitted_at(t.acct, l.group, 0) <= now
 if not may then

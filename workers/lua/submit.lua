@@ -107,6 +107,7 @@ if pending_of(redis.call('GET', P .. ':out:' .. id) or string.rep('.', n)) == 0 
   return { 'new', false }
 end
 wait_again(lane, id, place)
+if class == 0 then give_way(lane) end
 local call = ARGV[9] == '1' and try_call(lane)        -- which puts the lane where it belongs
 if not call then rescore(lane) end
 return { 'new', call or false }

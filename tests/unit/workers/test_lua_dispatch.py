@@ -281,3 +281,54 @@ class TestClockThatWentBack:
         kit.lanes.alive("w2", for_ms=LEASE, slots={"turns": 1, "control": 1})
         kit.dispatch()
         assert kit.hash("slots", "turns")["sum"] == "1"
+
+
+class TestCallsAheadOfTheirTime:
+    """Leads that are due soon are called for threads that have nothing to do, and enter when the time has come."""
+
+    AHEAD = 50
+
+    def resting(self, kit: Kit, ms: int) -> None:
+        """A lane with a batch in it whose next turn is so many ms away."""
+        kit.submit("t0")
+        kit.granted("t0")
+        kit.leave(move("t0"), rest=ms)
+        kit.submit("t1")
+
+    def test_only_so_early_and_for_free_threads_of_the_caller(self, kit: Kit) -> None:
+        self.resting(kit, 100)
+        assert kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls == ()
+        kit.pass_ms(70)
+        assert kit.dispatch(threads=0, ahead_ms=self.AHEAD).calls == ()
+        [call] = kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls
+        assert (call.ticket, call.early_ms) == ("t1", 30)
+
+    def test_the_turn_is_not_granted_before_its_time(self, kit: Kit) -> None:
+        self.resting(kit, 30)
+        [call] = kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls
+        kit.pass_ms(29)
+        assert kit.enter("t1", "k2", number=call.number).verdict == "parked"
+        [call] = kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls
+        kit.pass_ms(1)
+        assert kit.enter("t1", "k2", number=call.number).verdict == "granted"
+
+    def test_an_urgent_one_that_comes_meanwhile_is_called_instead(self, kit: Kit) -> None:
+        self.resting(kit, 30)
+        [call] = kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls
+        kit.submit("u", priority="urgent")
+        assert kit.state("t1") == "waiting"
+        [instead] = kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls
+        assert instead.ticket == "u"
+        kit.pass_ms(30)
+        assert kit.enter("t1", "k2", number=call.number).verdict == "parked"
+        assert kit.granted("u", "k3") == ["u", "t1"]
+
+    def test_a_task_that_others_wait_for_is_not_called_ahead_for_it_comes_through_the_broker(
+        self, kit: Kit
+    ) -> None:
+        self.resting(kit, 30)
+        kit.submit("t2", lane="leads/a/b/2", signature='{"task": "x"}')
+        kit.granted("t2", "k2")
+        kit.leave(move("t2"), token="k2", lane="leads/a/b/2", rest=30)
+        kit.submit("t3", lane="leads/a/b/2", signature='{"task": "x"}')
+        assert [call.ticket for call in kit.dispatch(threads=3, ahead_ms=self.AHEAD).calls] == ["t1"]
