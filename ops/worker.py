@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from celery.utils.nodenames import host_format
 
 from leadlane.schemas.errors import WrongUse, did_you_mean
 from leadlane.schemas.settings import Settings
@@ -37,14 +40,15 @@ def run(
         raise WrongUse(f"queues: '{unknown[0]}' is none of ours; {did_you_mean(unknown[0], QUEUES)}")
     app = make_worker_app(settings)
     app.heartbeat = heartbeat
-    arguments = [
-        "worker",
-        "--concurrency",
-        str(threads_for(concurrency, queues)),
-        "--queues",
-        ",".join(queues),
-        "--loglevel",
-        loglevel,
-    ]
+    # What `celery worker` does too, without its command line, which loads all of Celery's commands and Flower.
     # Gossip and mingle cost every worker a message from every other; nothing here needs them.
-    app.worker_main([*arguments, "--hostname", f"{name}@%h", "--without-gossip", "--without-mingle"])
+    worker = app.Worker(
+        hostname=host_format(f"{name}@%h"),
+        concurrency=threads_for(concurrency, queues),
+        queues=queues,
+        loglevel=loglevel,
+        without_gossip=True,
+        without_mingle=True,
+    )
+    worker.start()
+    sys.exit(worker.exitcode)

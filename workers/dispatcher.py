@@ -16,8 +16,8 @@ from leadlane.workers.lanes import Call, Lanes
 
 log = structlog.get_logger(__name__)
 AHEAD_S = 0.05
-"""How long before its time a lane is called for a thread of ours that has nothing to do: the task is there when the
-time has come. What is aboard is decided then."""
+"""How long before its time a lane is called for a thread of ours that has nothing to do, with those that are due in
+another such while: the task is there when the time has come. What is aboard is decided then."""
 STARVED_S = 0.1
 """When to look again for a slot that somebody else has freed; who frees one here is told at once."""
 NAP_S = 0.5
@@ -34,8 +34,9 @@ class Dispatcher:
         publish: Callable[[Call], None],
         finish: Callable[[Sequence[str]], None],
         queue_is_empty: Callable[[str], bool],
-        threads: Callable[[], int] = lambda: 0,
+        threads: Callable[[], int] = lambda: -1,
     ) -> None:
+        """``threads`` says how many could work on a call of leads now; -1 if this process has none for leads."""
         self.lanes = lanes
         self._publish = publish
         self._finish = finish
@@ -43,7 +44,8 @@ class Dispatcher:
         self._threads = threads
         self._awake = threading.Event()
         self._lock = threading.Lock()
-        self._moments: list[float] = []  # a heap
+        self._lanes: list[float] = []  # a heap: when to call the lanes that were left here
+        self._told: list[float] = []  # a heap: when to look because a script said so
         self._sleeps_until = -math.inf
         self._starved = False
         self._stopped = threading.Event()
@@ -67,15 +69,19 @@ class Dispatcher:
         """
         moment = time.monotonic() + (0.0 if self._starved else max(in_s - AHEAD_S, 0.0))
         with self._lock:
-            heapq.heappush(self._moments, moment)
+            heapq.heappush(self._lanes, moment)
             if moment >= self._sleeps_until:
                 return
         self._awake.set()
 
     def step(self) -> float:
         """Call what is due; seconds until something will be for which nobody else wakes us."""
-        due = self.lanes.dispatch(threads=self._threads(), ahead_ms=int(AHEAD_S * 1000))
-        self._starved = due.starved
+        threads = self._threads()
+        ahead_s = AHEAD_S if threads > 0 else 0.0
+        with self._lock:  # before the script: a lane that is left from now on may not be seen by it
+            _drop(self._lanes, time.monotonic() + ahead_s)
+        due = self.lanes.dispatch(threads=threads, ahead_ms=int(2 * ahead_s * 1000))
+        self._starved = due.starved or 0 <= threads <= len(due.calls)
         for change in due.changes:
             change.say()
         for call in due.calls:
@@ -108,17 +114,21 @@ class Dispatcher:
         now = time.monotonic()
         with self._lock:
             if wait_s < NAP_S:
-                heapq.heappush(self._moments, now + wait_s)  # kept if we are woken before
+                heapq.heappush(self._told, now + wait_s)  # kept if we are woken before
         while not self._stopped.is_set():
             self._awake.clear()
             with self._lock:
                 longest = STARVED_S if self._starved else NAP_S
-                self._sleeps_until = min([now + longest, *self._moments[:1]])
+                self._sleeps_until = min([now + longest, *self._lanes[:1], *self._told[:1]])
                 left = self._sleeps_until - time.monotonic()
             if left <= 0:
                 break
             self._awake.wait(left)
         with self._lock:
             self._sleeps_until = -math.inf
-            while self._moments and self._moments[0] <= time.monotonic():
-                heapq.heappop(self._moments)
+            _drop(self._told, time.monotonic())
+
+
+def _drop(heap: list[float], until: float) -> None:
+    while heap and heap[0] <= until:
+        heapq.heappop(heap)

@@ -197,7 +197,7 @@ def build_engine(
         publish=publish,
         finish=lambda tickets: finishing.finish_claimed(app, jobs, tickets, hostname=hostname),
         queue_is_empty=lambda queue: _depth(app, queue) == 0,
-        threads=lambda: loopback.free("turns") if loopback else 0,
+        threads=lambda: loopback.free("turns") if loopback and slots["turns"] else -1,
     )
 
     def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object] | None]], holder: str) -> None:
