@@ -6,7 +6,6 @@ channel, which may use all threads; the first one, with all other queues, leaves
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from types import MethodType
 from typing import Any
 
@@ -15,18 +14,7 @@ from celery.worker import state
 from kombu.common import ignore_errors
 
 RESERVED = 2
-"""Threads of a worker that only commands may use."""
-
-
-def threads_for(calls: int, queues: Collection[str]) -> int:
-    """Threads of a worker of these queues that makes so many calls at once; a single one does all by itself.
-
-    Those for commands come on top, and one that takes in what by-name producers send.
-    """
-    if calls == 1:
-        return 1
-    served = set(queues)
-    return calls + (RESERVED if {"control"} < served else 0) + ({"intake", "turns"} <= served)
+"""Threads of a worker that only commands may use; `leadlane worker` adds them to its concurrency."""
 
 
 class ControlLine(bootsteps.StartStopStep):

@@ -41,7 +41,7 @@ def test_a_worker_killed_in_the_middle_of_its_calls_loses_and_doubles_nothing(
     town.worker("survivor", concurrency=5)
     town.env["SANDBOX_KEY"] = "victim-key"
     victim = town.worker("victim", concurrency=5)
-    campaigns = range(1, 8)  # so many that both must be at work: each has 6 threads for them
+    campaigns = range(1, 7)  # so many that both must be at work: with 5 threads each has 3 slots for turns
     town.sandbox.fault("latency", delay_s=1.8, times=len(campaigns))
     fleet = town.fleet()
     lanes.hold("account", "voiso", "until all is there, so that all calls begin together")
