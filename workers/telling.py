@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from celery import Celery, bootsteps, states
 from celery.exceptions import TaskRevokedError
-from celery.utils.saferepr import saferepr
+from celery.utils.text import truncate
 
 from .faults import OUTAGES, tellable
 
@@ -139,7 +139,7 @@ def _events(rows: Sequence[Ended]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             {"uuid": row.task_id},
         )  # without it Flower counts the task as prefetched for ever
         if row.state == states.SUCCESS:
-            shown = saferepr(row.result, _SHOWN_CHARACTERS)
+            shown = truncate(repr(row.result), _SHOWN_CHARACTERS)  # counts and ids: nothing deep or long
             yield "task-succeeded", {"uuid": row.task_id, "result": shown, "runtime": None}
         else:
             yield "task-failed", {"uuid": row.task_id, "exception": repr(row.raised), "traceback": None}
