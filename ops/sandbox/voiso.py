@@ -117,9 +117,8 @@ class Voiso(Api):
         record = call.record
         if record.operation not in self.leads_operations:
             return
-        leads = call.json(
-            orjson.loads
-        )  # takes whole numbers beyond 64 bits for fractions, which leads have not either
+        # orjson takes whole numbers beyond 64 bits for fractions; a lead may have neither.
+        leads = call.json(orjson.loads)
         record.size = len(leads) if type(leads) is list else 0
         campaign = self._find(record.campaign)
         if campaign and record.operation == "import":

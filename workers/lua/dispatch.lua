@@ -105,8 +105,11 @@ local function serve(acct)
     local lane = redis.call('ZRANGEBYSCORE', due_key(acct, group), '-inf', now, 'LIMIT', 0, 1)[1]
     if lane and finds_thread(group) then
       local row, obstacle, at, whose = try_call(lane)
-      if row and group == 'leads' then threads = threads - 1 end
-      if row then calls[#calls + 1] = row return true end
+      if row then
+        if group == 'leads' then threads = threads - 1 end
+        calls[#calls + 1] = row
+        return true
+      end
       if obstacle == 'account' and whose == acct then soonest = math.min(soonest or at, at)
       elseif obstacle ~= 'slots' then rescore(lane) return true end
     end

@@ -1,6 +1,6 @@
 """Calls that go to a thread of the worker that makes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -68,32 +68,32 @@ def test_there_are_no_more_than_threads(loopback: Loopback, hub: Hub, taken: lis
     assert len(taken) == 2
 
 
+class Request:
+    """A task that Celery has given to a thread."""
+
+
+@pytest.fixture
+def busy() -> Iterator[Request]:
+    """A thread works on it."""
+    request = Request()
+    state.reserved_requests.add(request)
+    yield request
+    state.reserved_requests.discard(request)
+
+
+@pytest.mark.usefixtures("busy")
 def test_threads_that_work_on_messages_are_not_free(loopback: Loopback) -> None:
-    class Request:
-        pass
-
-    busy = Request()
-    state.reserved_requests.add(busy)
-    try:
-        assert [loopback.take(a_call()) for _ in range(2)] == [True, False]
-    finally:
-        state.reserved_requests.discard(busy)
+    assert [loopback.take(a_call()) for _ in range(2)] == [True, False]
 
 
-def test_a_thread_whose_turn_has_left_counts_as_free_until_its_task_is_over(loopback: Loopback) -> None:
-    class Request:
-        pass
-
-    ending = Request()
-    state.reserved_requests.add(ending)
-    try:
-        loopback.turn_left()
-        assert [loopback.take(a_call()) for _ in range(3)] == [True, True, False]
-        state.reserved_requests.discard(ending)
-        loopback.task_ended()
-        assert not loopback.take(a_call())
-    finally:
-        state.reserved_requests.discard(ending)
+def test_a_thread_whose_turn_has_left_counts_as_free_until_its_task_is_over(
+    loopback: Loopback, busy: Request
+) -> None:
+    loopback.turn_left()
+    assert [loopback.take(a_call()) for _ in range(3)] == [True, True, False]
+    state.reserved_requests.discard(busy)
+    loopback.task_ended()
+    assert not loopback.take(a_call())
 
 
 @pytest.mark.parametrize("call", [a_call(signature='{"task": "x"}'), a_call(queue="control")])

@@ -30,9 +30,9 @@ end
 
 -- Calls the head if its turn has come and account, rate and slots admit it.
 -- Returns the call row; or nil and, if something beyond the lane stands in the way,
--- 'account' with the time from which it may and its name, or 'slots', or 'quiet'. One that is due within `ahead` ms is
+-- 'account' with the time from which it may and its name, or 'slots', or 'quiet'. One that is due within `soon` ms is
 -- called too: its task waits in a thread of the caller, and enters when the time has come.
-local function try_call(lane, ahead)
+local function try_call(lane, soon)
   if now < quiet then return nil, 'quiet' end
   local l = get(lane_key(lane), 'state', 'hold', 'next', 'group')
   if l.state ~= 'idle' or l.hold then return nil end
@@ -40,7 +40,7 @@ local function try_call(lane, ahead)
   if not id then return nil end
   local t = get(ticket_key(id), 'acct', 'op', 'not_before', 'sig')
   local early = math.max(num(l.next), num(t.not_before), now) - now
-  if early > (t.sig and 0 or ahead or 0) then return nil end      -- a task with a signature goes through the broker
+  if early > (t.sig and 0 or soon or 0) then return nil end      -- a task with a signature goes through the broker
   if redis.call('HEXISTS', acct_key(t.acct), 'hold:' .. t.op) == 1 or hushed_by(lane) then return nil end
   local queue, ahead = queue_of(l.group), redis.call('ZCARD', P .. ':called:' .. t.acct)
   if l.group == 'control' then ahead = math.min(ahead, redis.call('ZCARD', P .. ':calls:control')) end  -- before all leads
