@@ -6,7 +6,7 @@ RUN python -m venv /opt/leadlane
 WORKDIR /src
 # The dependencies are a layer of their own, so that a change of ours does not install them again.
 COPY pyproject.toml ./
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['encryption'], sep='\n')" > requirements.txt \
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], sep='\n')" > requirements.txt \
  && /opt/leadlane/bin/pip install --no-cache-dir -r requirements.txt
 COPY README.md LICENSE ./
 COPY schemas schemas

@@ -15,7 +15,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 WITHIN_S = 180
-EXTRAS = ("local", "encryption")
+EXTRAS = ("local",)
 
 
 def name_of(text: str) -> str:

@@ -6,7 +6,9 @@ import heapq
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import redis
 import structlog
@@ -20,6 +22,8 @@ AHEAD_S = 0.05
 another such while: the task is there when the time has come. What is aboard is decided then."""
 STARVED_S = 0.1
 """When to look again for a slot that somebody else has freed; who frees one here is told at once."""
+MOST_WRITTEN = 1000
+"""Tickets taken off the finish list by one look."""
 NAP_S = 0.5
 """Longest sleep: a lane that was made due by a producer, or left by a worker that is gone, is seen after it at last."""
 
@@ -48,6 +52,7 @@ class Dispatcher:
         self._told: list[float] = []  # a heap: when to look because a script said so
         self._sleeps_until = -math.inf
         self._starved = False
+        self._written: deque[str] = deque()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leadlane-dispatcher", daemon=True)
 
@@ -61,6 +66,19 @@ class Dispatcher:
         self._awake.set()
         if self._thread.is_alive():
             self._thread.join(timeout=10)
+        with suppress(redis.RedisError):
+            self.lanes.finished(self._written)
+        self._written.clear()
+
+    def written(self, tickets: Iterable[str]) -> None:
+        """The results of these tickets are written: they leave the finish list, at the next look if there will be one.
+
+        Should that come to nothing, because this process or Redis dies, they are written again, which changes nothing.
+        """
+        if self._stopped.is_set():
+            self.lanes.finished(tickets)
+        else:
+            self._written.extend(tickets)
 
     def wake(self, in_s: float = 0.0) -> None:
         """Look in so many seconds: a turn has ended here, and its lane is due then.
@@ -80,7 +98,8 @@ class Dispatcher:
         ahead_s = AHEAD_S if threads > 0 else 0.0
         with self._lock:  # before the script: a lane that is left from now on may not be seen by it
             _drop(self._lanes, time.monotonic() + ahead_s)
-        due = self.lanes.dispatch(threads=threads, ahead_ms=int(2 * ahead_s * 1000))
+        written = [self._written.popleft() for _ in range(min(len(self._written), MOST_WRITTEN))]
+        due = self.lanes.dispatch(threads=threads, ahead_ms=int(2 * ahead_s * 1000), written=written)
         self._starved = due.starved or 0 <= threads <= len(due.calls)
         for change in due.changes:
             change.say()

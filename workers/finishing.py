@@ -7,7 +7,7 @@ nothing follows it but the failure of its chord.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from celery import Celery
@@ -37,18 +37,20 @@ def finish_riders(
     jobs: Jobs,
     rows: Sequence[tuple[Row, Mapping[str, object] | None]],
     *,
+    written: Callable[[Iterable[str]], None],
     holder: str = "",
     hostname: str | None = None,
 ) -> None:
     """End riders that the holder's call has delivered; one without a result must run to end, or has pieces left.
 
-    The holder itself may be among them: then its task, which runs, sends its events.
+    The holder itself may be among them: then its task, which runs, sends its events. ``written`` takes those with
+    results off the finish list.
     """
     known = [(row, outcome) for row, outcome in rows if outcome is not None]
     if known:
         ended = [_ended(row.ticket, row.fields, "SUCCESS", dict(outcome)) for row, outcome in known]
         finish(app, ended, hostname=hostname, silent=holder)
-        jobs.lanes.finished(row.ticket for row, _ in known)
+        written([row.ticket for row, _ in known])
     finish_claimed(app, jobs, [row.ticket for row, outcome in rows if outcome is None], hostname=hostname)
 
 

@@ -1,12 +1,15 @@
 """Hidden numbers: what stands for a phone number where the number itself must not lie.
 
-A keyed hash. Phone numbers are few: without a key whoever reads Redis could try them all.
+The number as one block of AES-256: a permutation that nobody can follow without its key. A hash without a key would
+not do, for phone numbers are few and whoever reads Redis could try them all; one with a key takes five times as long,
+which for a thousand leads a call is a tenth of all that a worker does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from secrets import token_hex
 
 import structlog
@@ -23,16 +26,27 @@ REMEDY = "give every worker the same; where none was given, the first made one t
 
 
 class Hider:
-    """Hides numbers with one key. Takes half a millisecond for a thousand."""
+    """Hides numbers with one key. Takes less than a tenth of a millisecond for a thousand."""
 
     def __init__(self, key: bytes) -> None:
-        self._start = hashlib.blake2b(key=hashlib.sha256(key).digest(), digest_size=SIZE)
+        # Here, since producers load this module too, and have nothing to hide.
+        from cryptography.hazmat.primitives.ciphers import Cipher
+        from cryptography.hazmat.primitives.ciphers.algorithms import AES
+        from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+        # Each number is a block of its own, and the same number is to be hidden alike each time: what ECB is.
+        self._cipher = Cipher(AES(hashlib.sha256(key).digest()), ECB())  # noqa: S305
 
     def hidden(self, number: str) -> bytes:
-        """What stands for the number, in digits: 16 bytes."""
-        hash_ = self._start.copy()
-        hash_.update(number.encode())
-        return hash_.digest()
+        """What stands for the number, in digits, 32 at most: 16 bytes. Raises ValueError for what is no such number."""
+        return self.all_hidden([number])
+
+    def all_hidden(self, numbers: Sequence[str]) -> bytes:
+        """The same for all of them, one after the other."""
+        blocks = bytes.fromhex("".join([number.ljust(2 * SIZE, "f") for number in numbers]))
+        if len(blocks) != SIZE * len(numbers):
+            raise ValueError("not all of these are phone numbers in digits")
+        return self._cipher.encryptor().update(blocks)
 
 
 def hash_key(settings: Settings, lanes: Lanes) -> bytes:
@@ -56,7 +70,7 @@ def checked_key(settings: Settings, lanes: Lanes) -> bytes | None:
 
 
 def _checked(key: bytes, lanes: Lanes) -> bytes:
-    seal = hashlib.sha256(b"leadlane hash key " + key).hexdigest()[:16]
+    seal = hashlib.sha256(b"leadlane hash key 2 " + key).hexdigest()[:16]
     name = lanes.key("hashprint")
     lanes.client.set(name, seal, nx=True)
     if lanes.client.get(name) != seal.encode():

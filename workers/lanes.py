@@ -26,8 +26,8 @@ ROW_FIELDS = (
     "search", "created", "calls", "options", "links", "cut", "seq", "undoes",
 )  # fmt: skip
 SCRIPTS = (
-    "admit", "alive", "boot", "cancel", "claim", "dead", "dispatch", "enter", "expire", "hold", "leave", "note",
-    "open", "recall", "recount", "renew", "resolve", "seal", "slice", "submit",
+    "admit", "alive", "boot", "cancel", "carry", "claim", "dead", "dispatch", "enter", "expire", "hold", "leave",
+    "note", "open", "recall", "recount", "renew", "resolve", "seal", "slice", "submit",
 )  # fmt: skip
 TURN_OVER, TICKET_CANCELLED = -1, -2
 """What ``Lanes.slice`` answers if no call may begin."""
@@ -338,6 +338,13 @@ class Lanes:
             )
         )  # fmt: skip
 
+    def carry(
+        self, lane: str, account: str, *, month: int, numbers: bytes, kept_s: int
+    ) -> Literal["pending", "some", "none"]:
+        """Note the numbers that a lane gets now: whether opt-outs hold for it, as ``carry.lua`` says."""
+        answer: bytes = self._run("carry", lane, account, month, numbers, kept_s)
+        return answer.decode()  # type: ignore[return-value]
+
     def note(self, document: Mapping[str, Any]) -> None:
         """Write a call that was made in no lane into the call ledger: the document is described in ``note.lua``."""
         self._run("note", json.dumps(document))
@@ -367,13 +374,22 @@ class Lanes:
         }
         return Wanted(fields.get(b"want", b"").decode(), int(fields.get(b"want_seq", 0)), unsure)
 
-    def dispatch(self, *, most: int = 50, claims: int = 100, threads: int = 1000, ahead_ms: int = 0) -> Due:
+    def dispatch(
+        self,
+        *,
+        most: int = 50,
+        claims: int = 100,
+        threads: int = 1000,
+        ahead_ms: int = 0,
+        written: Sequence[str] = (),
+    ) -> Due:
         """Call what is due; ``threads`` are the caller's free ones, the rest is for those of others.
 
-        Leads that are due within ``ahead_ms`` are called for them too.
+        Leads that are due within ``ahead_ms`` are called for them too. The results of ``written`` have been: these
+        tickets leave the finish list.
         """
         wait_ms, calls, overdue, finish, starved, changes = self._run(
-            "dispatch", most, claims, threads, ahead_ms
+            "dispatch", most, claims, threads, ahead_ms, *written
         )
         return Due(
             int(wait_ms),

@@ -1,6 +1,6 @@
 """Ids that dialers gave to leads, by phone number: some name a lead by nothing else.
 
-Kept for 90 days in one hash per account, campaign and week. The number is stored as a keyed hash: whoever reads
+Kept for 90 days in one hash per account, campaign and week. The number is stored encrypted: whoever reads
 Redis without the key of the workers learns no number from it.
 """
 

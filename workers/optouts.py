@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from leadlane.workers import payloads
-from leadlane.workers.hiding import Hider
+from leadlane.workers.hiding import SIZE, Hider
 from leadlane.workers.lanes import Lanes, Ticket
 
 DAY_S = 86_400
@@ -126,7 +126,7 @@ class OptOuts:
     def __init__(self, lanes: Lanes, key: bytes, *, clock: Callable[[], float] = time.time) -> None:
         self._lanes = lanes
         self._client = lanes.client
-        self._hidden = Hider(key).hidden
+        self._hider = Hider(key)
         self._clock = clock
         self._said: dict[tuple[str, str, int], float] = {}
 
@@ -138,23 +138,20 @@ class OptOuts:
         Notes first that the lane has got them, if the call ``delivers``. So an opt-out that comes now is either
         seen here, or finds that the campaign has the number.
         """
-        hidden = [self._hidden(number) for number in numbers] if delivers else []
-        scopes, month = scopes_of(lane), self._month()
-        with self._lanes.client.pipeline(transaction=False) as pipe:
-            if delivers:
-                name = self._had(lane, month)
-                pipe.append(name, b"".join([one[:SHORT] for one in hidden]))
-                if news := self._is_news((lane, account, month)):
-                    pipe.expire(name, KEPT_S)
-                    pipe.hset(self._lanes.key("reached"), lane, account)
-            pipe.exists(*unturned(self._lanes, lane))
-            pipe.exists(*(self._lanes.key("optout", scope) for scope in scopes))
-            *_, pending, any_out = pipe.execute()
-        if delivers and news:
+        hidden, month = self._hider.all_hidden(numbers) if delivers else b"", self._month()
+        news = delivers and self._is_news((lane, account, month))
+        held = self._lanes.carry(
+            lane,
+            account,
+            month=month,
+            numbers=b"".join(_each(hidden, SHORT)),
+            kept_s=KEPT_S if news else 0,
+        )
+        if news:
             self._said[lane, account, month] = time.monotonic()
-        if pending:
+        if held == "pending":
             return None
-        return self._among(scopes if any_out else (), numbers, hidden)
+        return self._among(scopes_of(lane) if held == "some" else (), numbers, hidden)
 
     def _is_news(self, what: tuple[str, str, int]) -> bool:
         """Whether it was not said within the last minute that this account reaches this lane in this month.
@@ -165,17 +162,15 @@ class OptOuts:
 
     def suppressed(self, scopes: Iterable[str], numbers: Sequence[str]) -> frozenset[str]:
         """Those of the numbers that have opted out in one of the scopes."""
-        return self._among(list(scopes), numbers, [])
+        return self._among(list(scopes), numbers, b"")
 
-    def _among(
-        self, scopes: Sequence[str], numbers: Sequence[str], hidden: Sequence[bytes]
-    ) -> frozenset[str]:
+    def _among(self, scopes: Sequence[str], numbers: Sequence[str], hidden: bytes) -> frozenset[str]:
         if not scopes or not numbers:
             return frozenset()
-        hidden = hidden or [self._hidden(number) for number in numbers]
+        entries = _each(hidden or self._hider.all_hidden(numbers))
         with self._lanes.client.pipeline(transaction=False) as pipe:
             for scope in scopes:
-                pipe.hmget(self._lanes.key("optout", scope), hidden)
+                pipe.hmget(self._lanes.key("optout", scope), entries)
             answers = pipe.execute()
         return frozenset(
             number
@@ -190,17 +185,17 @@ class OptOuts:
         with self._client.pipeline(transaction=True) as pipe:
             pipe.sadd(self._lanes.key("scopes"), scope)
             for number in numbers:
-                pipe.hsetnx(self._lanes.key("optout", scope), self._hidden(number), entry)
+                pipe.hsetnx(self._lanes.key("optout", scope), self._hider.hidden(number), entry)
             return sum(pipe.execute()[1:])
 
     def remove(self, scope: str, numbers: Iterable[str]) -> int:
         """Forget opt-outs of exactly this scope: how many there were."""
-        hidden = [self._hidden(number) for number in numbers]
+        hidden = _each(self._hider.all_hidden(list(numbers)))
         return int(self._client.hdel(self._lanes.key("optout", scope), *hidden)) if hidden else 0
 
     def reached(self, scope: str, numbers: Sequence[str]) -> Iterator[Reached]:
         """The campaigns of the scope that have got some of the numbers in the last hundred days, or may have."""
-        wanted = {self._hidden(number)[:SHORT]: number for number in numbers}
+        wanted = dict(zip(_each(self._hider.all_hidden(numbers), SHORT), numbers, strict=True))
         lanes: Mapping[bytes, bytes] = self._client.hgetall(self._lanes.key("reached"))  # type: ignore[assignment]
         for name, account in sorted(lanes.items()):
             lane = name.decode()
@@ -227,6 +222,11 @@ class OptOuts:
 
     def _month(self) -> int:
         return int(self._clock() // MONTH_S)
+
+
+def _each(hidden: bytes, size: int = SIZE) -> tuple[bytes, ...]:
+    """Hidden numbers that lie one after the other, or the first bytes of each."""
+    return struct.unpack(f"{size}s{SIZE - size}x" * (len(hidden) // SIZE), hidden)
 
 
 def among(chunk: bytes, wanted: Iterable[bytes]) -> set[bytes]:

@@ -12,24 +12,30 @@ of them sealed (``vault.py``).
 from __future__ import annotations
 
 import json
-import sys
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+import zstandard
 
 VERSION = b"\x03"
-OPTIONS: dict[int, int] = {
-    zstd.CompressionParameter.compression_level: 1,  # on leads higher ones take more time and save nothing
-    zstd.CompressionParameter.checksum_flag: 1,  # a number that was damaged would ring a stranger
-}
 MOST_ROWS = 2000
 """Rows of a batch: leads to send, and as many again that are only told of."""
+
+
+class _Own(threading.local):
+    """What each thread packs and unpacks with: nearly all of the time that a small batch takes is to make one."""
+
+    def __init__(self) -> None:
+        # Level 1: on leads higher ones take more time and save nothing.
+        # A checksum: a number that was damaged would ring a stranger.
+        self.packer = zstandard.ZstdCompressor(level=1, write_checksum=True)
+        self.unpacker = zstandard.ZstdDecompressor()
+
+
+_own = _Own()
 
 
 class PayloadUnreadableError(ValueError):
@@ -69,7 +75,7 @@ def pack(batch: Batch) -> bytes:
     if batch.links:
         about["links"] = batch.links
     head = "\n".join((json.dumps(about), "\t".join(batch.numbers), "")).encode()
-    return VERSION + zstd.compress(head + batch.lines, options=OPTIONS)
+    return VERSION + _own.packer.compress(head + batch.lines)
 
 
 def unpack(stored: bytes) -> Batch:
@@ -79,23 +85,26 @@ def unpack(stored: bytes) -> Batch:
     except KeyError:
         raise PayloadUnreadableError(f"payload version {stored[:1]!r}") from None
     try:
-        head, _, rest = expand(stored[1:]).partition(b"\n")
-        return read(json.loads(head), rest)
-    except (zlib.error, zstd.ZstdError, UnicodeDecodeError, ValueError, KeyError, TypeError) as exc:
+        text = expand(memoryview(stored)[1:])
+        end = text.index(b"\n")
+        return read(json.loads(text[:end]), text, end + 1)
+    except (zlib.error, zstandard.ZstdError, ValueError, KeyError, TypeError, MemoryError) as exc:
         raise PayloadUnreadableError("payload does not unpack") from exc
 
 
-def _columns(about: dict[str, object], rest: bytes) -> Batch:
+def _columns(about: dict[str, object], text: bytes, at: int) -> Batch:
     # No NUMBER has a tab or a line's end in it, nor has a WIRE the latter: JSON writes it as \n.
-    numbers, _, lines = rest.partition(b"\n")
-    found = numbers.decode().split("\t") if about["n"] else []
-    if len(found) != about["n"] or lines.count(b"\n") != max(len(found) - 1, 0):
+    end = text.find(b"\n", at) if about["n"] else at
+    found = text[at:end].decode().split("\t") if about["n"] else []
+    if len(found) != about["n"] or end < 0:
         raise PayloadUnreadableError("payload does not unpack")
-    return Batch(int(str(about["start"])), str(about["op"]), found, lines, str(about.get("links", "")))
+    return Batch(
+        int(str(about["start"])), str(about["op"]), found, text[end + 1 :], str(about.get("links", ""))
+    )
 
 
-def _rows(about: dict[str, object], rest: bytes) -> Batch:
-    parts = rest.decode().replace("\n", "\t").split("\t") if rest else []
+def _rows(about: dict[str, object], text: bytes, at: int) -> Batch:
+    parts = text[at:].decode().replace("\n", "\t").split("\t") if len(text) > at else []
     numbers, wires = parts[::2], parts[1::2]
     if len(numbers) != len(wires):
         raise PayloadUnreadableError("payload does not unpack")
@@ -103,7 +112,13 @@ def _rows(about: dict[str, object], rest: bytes) -> Batch:
     return Batch.of(int(str(about["start"])), str(about["op"]), numbers, wires, links)
 
 
-_VERSIONS: dict[bytes, tuple[Callable[[bytes], bytes], Callable[[dict[str, object], bytes], Batch]]] = {
+def _expanded(packed: memoryview) -> bytes:
+    return _own.unpacker.decompress(packed, allow_extra_data=False)
+
+
+_VERSIONS: dict[
+    bytes, tuple[Callable[[memoryview], bytes], Callable[[dict[str, object], bytes, int], Batch]]
+] = {
     b"\x01": (zlib.decompress, _rows),
-    VERSION: (zstd.decompress, _columns),
+    VERSION: (_expanded, _columns),
 }

@@ -81,16 +81,13 @@ class Results(RedisBackend):
         Raises:
             redis.RedisError: some may not be written.
         """
-        # With a request of its own: else the children of the task that runs here would be its children.
-        self._put(
-            (
-                row.task_id,
-                self.encode_result(row.result if row.state == states.SUCCESS else row.raised, row.state),
-                row.state,
-                Context(id=row.task_id),
-            )
-            for row in rows
-        )
+        # With a request of its own: else the children of the task that runs here would be theirs.
+        common = self._meta(None, states.SUCCESS, Context())
+        self._put((row.task_id, common | self._end_of(row)) for row in rows)
+
+    def _end_of(self, row: Ended) -> dict[str, Any]:
+        result = row.result if row.state == states.SUCCESS else row.raised
+        return {"status": row.state, "result": self.encode_result(result, row.state)}
 
     def encode_result(self, result: Any, state: str) -> Any:
         """The result in the form in which it is stored."""
@@ -110,17 +107,20 @@ class Results(RedisBackend):
     def _store_result(
         self, task_id: str, result: Any, state: str, _traceback: object = None, request: Any = None, **_: Any
     ) -> Any:
-        self._put([(task_id, result, state, request)])
+        self._put([(task_id, self._meta(result, state, request))])
         return result
 
-    def _put(self, rows: Iterable[tuple[str, Any, str, Any]]) -> None:
+    def _meta(self, result: Any, state: str, request: Any) -> dict[str, Any]:
         base: Any = super()
+        meta: dict[str, Any] = base._get_result_meta(result, state, traceback=None, request=request)  # noqa: SLF001  # our base's
+        return meta
+
+    def _put(self, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
         keys: list[Any] = []
         args: list[Any] = [cast("Any", self).expires or 0]
-        for task_id, result, state, request in rows:
-            meta = base._get_result_meta(result, state, traceback=None, request=request)  # noqa: SLF001  # our base's
+        for task_id, meta in rows:
             keys.append(self.get_key_for_task(task_id))
-            args += (self.encode({**meta, "task_id": task_id}), state)
+            args += (self.encode({**meta, "task_id": task_id}), meta["status"])
         self._script(keys=keys, args=args, client=self.client)
 
 

@@ -211,7 +211,9 @@ def build_engine(
 
     def finish_riders(rows: Sequence[tuple[Row, Mapping[str, object] | None]], holder: str) -> None:
         try:
-            finishing.finish_riders(app, jobs, rows, holder=holder, hostname=hostname)
+            finishing.finish_riders(
+                app, jobs, rows, written=dispatcher.written, holder=holder, hostname=hostname
+            )
         except OUTAGES as exc:
             log.warning("riders' results not written, a dispatcher will", error=type(exc).__name__)
 

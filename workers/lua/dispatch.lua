@@ -5,6 +5,7 @@
 -- ARGV[2]  most claims to return; 0 for none
 -- ARGV[3]  calls of leads that the caller has free threads for: more of them only while others have some
 -- ARGV[4]  ms: leads that are due so soon are called for these threads as well
+-- ARGV[5...] tickets whose results the caller has written: they leave the finish list
 -- Returns {ms until this caller is to look again if nobody wakes it before, call rows, overdue calls {lane, call number, queue}, tickets to finish,
 --   1 if something is due that could not be called, changes of state to be said {state, begins|ends, account, of,
 --   why, ms}}. A change is returned to one caller only.
@@ -44,6 +45,7 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', P .. ':workers', '-inf', now
   end
 end
 
+if ARGV[5] then redis.call('ZREM', P .. ':finish', unpack(ARGV, 5)) end
 if claims > 0 then
   finish = redis.call('ZRANGEBYSCORE', P .. ':finish', '-inf', now, 'LIMIT', 0, claims)
   if #finish == 0 then finish = redis.call('ZRANGEBYSCORE', P .. ':finish', now + LATER, '+inf', 'LIMIT', 0, claims) end

@@ -1,6 +1,7 @@
 """When a dispatcher looks."""
 
 import threading
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -16,13 +17,18 @@ class Lanes:
     def __init__(self, wait_ms: int) -> None:
         self.waits = [wait_ms]
         self.looks = threading.Semaphore(0)
+        self.off: list[str] = []
 
-    def dispatch(self, **_: int) -> Due:
+    def dispatch(self, *, written: Sequence[str] = (), **_: int) -> Due:
+        self.off += written
         self.looks.release()
         return Due(self.waits.pop() if self.waits else 100_000, (), (), ())
 
     def looked(self) -> bool:
         return self.looks.acquire(timeout=20)
+
+    def finished(self, tickets: Iterable[str]) -> None:
+        self.off += tickets
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +65,23 @@ def test_a_moment_that_it_was_told_is_kept_though_it_is_woken_before() -> None:
         assert lanes.looked()
     finally:
         one.stop()
+
+
+def test_tickets_with_results_leave_the_finish_list_with_the_next_look_and_after_the_last_one_by_themselves() -> (
+    None
+):
+    lanes = Lanes(100_000)
+    one = started(lanes)
+    try:
+        assert lanes.looked()
+        one.written(["t1", "t2"])
+        assert lanes.off == []
+        one.wake()
+        assert lanes.looked()
+        assert lanes.off == ["t1", "t2"]
+        one.written(["t3"])
+    finally:
+        one.stop()
+    assert lanes.off == ["t1", "t2", "t3"]
+    one.written(["t4"])
+    assert lanes.off == ["t1", "t2", "t3", "t4"]

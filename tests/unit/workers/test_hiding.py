@@ -31,6 +31,19 @@ def test_a_number_is_hidden_alike_by_one_key_and_otherwise_by_another() -> None:
     assert NUMBER.encode() not in hider.hidden(NUMBER)
 
 
+def test_many_are_hidden_as_each_is() -> None:
+    hider, numbers = Hider(b"key"), [NUMBER, "4917", "9" * 32, ""]
+    assert hider.all_hidden(numbers) == b"".join(map(hider.hidden, numbers))
+    assert hider.all_hidden([]) == b""
+
+
+@pytest.mark.parametrize("text", ["+12125550001", "1 2", "1" * 33, "zebra"])
+def test_what_is_no_number_in_digits_is_refused_and_not_quoted(text: str) -> None:
+    with pytest.raises(ValueError, match=r"in digits|non-hexadecimal") as refused:
+        Hider(b"key").all_hidden([NUMBER, text, NUMBER])
+    assert text not in str(refused.value)
+
+
 def test_the_key_that_is_given_is_the_one(
     lanes: Lanes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -199,6 +199,15 @@ def test_what_a_finisher_did_not_finish_is_claimed_again(kit: Kit) -> None:
     assert kit.dispatch().finish == ()
 
 
+def test_what_the_caller_has_written_is_not_claimed(kit: Kit) -> None:
+    for ticket in ("t1", "t2", "t3"):
+        kit.submit(ticket)
+        kit.lanes.cancel(ticket)
+    assert kit.lanes.dispatch(written=["t1", "t3"]).finish == ("t2",)
+    kit.pass_ms(5_000)
+    assert kit.dispatch().finish == ("t2",)
+
+
 def test_no_script_leaves_anything_to_chance() -> None:
     """Or no life of the lanes' model could be lived again."""
     assert not [name for name in SCRIPTS if "rand" in lua(name).lower()]

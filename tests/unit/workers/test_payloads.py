@@ -3,8 +3,9 @@
 import zlib
 
 import pytest
+import zstandard
 
-from leadlane.workers.payloads import Batch, PayloadUnreadableError, pack, unpack, zstd
+from leadlane.workers.payloads import Batch, PayloadUnreadableError, pack, unpack
 
 NUMBERS, WIRES = ["491701", "x y", ""], ['{"phone_number":"491701","name":"A\\tB"}', "", ""]
 
@@ -35,8 +36,11 @@ def test_what_an_older_fleet_stored_is_read() -> None:
         b"\x09" + zlib.compress(b"{}"),
         b"\x03",
         b"\x03junk",
-        b"\x03" + zstd.compress(b"{}"),
-        b"\x03" + zstd.compress(b'{"n": 2, "start": 0, "op": "import"}\n49\t50\n{}'),
+        b"\x03" + zstandard.compress(b"{}"),
+        b"\x03" + zstandard.compress(b'{"n": 2, "start": 0, "op": "import"}\n49\n{}'),
+        b"\x03" + zstandard.compress(b'{"n": 1, "start": 0, "op": "import"}\n49'),
+        b"\x03" + zstandard.compress(b'{"n": 0, "start": 0, "op": "import"}\n\n') + b"more",
+        b"\x03\x28\xb5\x2f\xfd\xe0" + b"\xff" * 8 + b"\x01\x00\x00",  # says that it has 2**64 bytes
         b"\x01" + zlib.compress(b"{}"),
     ],
 )
