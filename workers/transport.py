@@ -18,9 +18,9 @@ import threading
 import time
 import zlib
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import httpcore
 import httpx
@@ -29,11 +29,15 @@ from .sockets import Broken, Call, CallHandle, Line, connect
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    _Header = tuple[bytes, bytes]
 
 __all__ = ["Answer", "CallHandle", "NoAnswer", "Request", "Transport"]
 
 KEEP_ALIVE_S = 4.0  # below the 5 s after which uvicorn and Node close: what meets a closing one is ambiguous
+_WITH_BODY = ("POST", "PUT", "PATCH")
+"""Methods whose requests say their length, though it be 0."""
 _HEADERS = {"User-Agent": f"leadlane/{version('leadlane')}", "Accept-Encoding": "identity"}
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((httpx.TimeoutException,), "timeout"),
@@ -100,7 +104,7 @@ class Transport:
         self._places = threading.BoundedSemaphore(max_connections)
         self._max_answer_bytes = max_answer_bytes
         self._clock = clock
-        self._wire: httpx.BaseTransport = (
+        self._wire = (
             _Double(transport) if transport else _Wire(tls or httpx.create_ssl_context(trust_env=False))
         )
 
@@ -124,7 +128,7 @@ class Transport:
         try:
             call.wait(lambda seconds: self._places.acquire(timeout=seconds))
             try:
-                return self._exchange(request, call)
+                return self._wire.answer(request, call, self._max_answer_bytes)
             finally:
                 self._places.release()
         except Broken as exc:
@@ -138,20 +142,6 @@ class Transport:
     def close(self) -> None:
         """Close the connections that are idle; those of running calls close when their calls end."""
         self._wire.close()
-
-    def _exchange(self, request: Request, call: Call) -> Answer:
-        response = self._wire.handle_request(_prepared(request, call))
-        try:
-            body = bytearray()
-            for chunk in _chunks(response):
-                body += chunk
-                if len(body) > self._max_answer_bytes:
-                    raise Broken("answer too large")
-        finally:
-            response.close()
-        packed = response.extensions.get("packed", "")
-        whole = _unpacked(bytes(body), packed, self._max_answer_bytes) if packed else bytes(body)
-        return Answer(response.status_code, dict(response.headers.items()), whole)
 
 
 def _unpacked(body: bytes, encoding: str, most: int) -> bytes:
@@ -173,29 +163,30 @@ def _unpacked(body: bytes, encoding: str, most: int) -> bytes:
     return whole
 
 
-def _chunks(response: httpx.Response) -> Iterator[bytes]:
-    """The body; a coding that we did not ask for is undone all the same."""
-    if "content-encoding" in response.headers:
-        return response.iter_bytes()
-    return iter(cast("httpx.SyncByteStream", response.stream))
+def _joined(headers: Iterable[_Header]) -> dict[str, str]:
+    """Headers by their names in lower case, repeated ones joined by commas."""
+    joined: dict[str, str] = {}
+    for raw, value in headers:
+        name, text = raw.decode("latin-1").lower(), value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {text}" if name in joined else text
+    return joined
 
 
-@lru_cache(1000)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
+def _whole(chunks: Iterator[bytes], most: int) -> bytes:
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > most:
+            raise Broken("answer too large")
+    return bytes(body)
 
 
-def _prepared(request: Request, call: Call) -> httpx.Request:
+def _prepared(request: Request) -> httpx.Request:
+    """The request as httpx makes it: its host is there, and its URL and headers are usable. Raises Broken."""
     try:
         headers = httpx.Headers(_HEADERS)
         headers.update(request.headers)
-        prepared = httpx.Request(
-            request.method,
-            _url(request.url),
-            headers=headers,
-            content=request.body,
-            extensions={"call": call},
-        )
+        prepared = httpx.Request(request.method, request.url, headers=headers, content=request.body)
     except (httpx.InvalidURL, ValueError):  # ValueError: a letter in a header that has no place there
         raise Broken("unusable request") from None
     if prepared.url.scheme not in ("http", "https") or not prepared.url.host:
@@ -203,7 +194,18 @@ def _prepared(request: Request, call: Call) -> httpx.Request:
     return prepared
 
 
-class _Wire(httpx.BaseTransport):
+@lru_cache(1000)
+def _head(method: str, url: str, headers: tuple[tuple[str, str], ...]) -> tuple[httpcore.URL, list[_Header]]:
+    """Where a request goes and the headers of all that go there alike, as httpcore takes them."""
+    prepared = _prepared(Request(method, url, dict(headers), None))
+    to = prepared.url
+    target = httpcore.URL(scheme=to.raw_scheme, host=to.raw_host, port=to.port, target=to.raw_path)
+    return target, [
+        (name, value) for name, value in prepared.headers.raw if name.lower() != b"content-length"
+    ]
+
+
+class _Wire:
     """HTTP/1.1 over connections that stay open for a while."""
 
     def __init__(self, tls: ssl.SSLContext) -> None:
@@ -213,19 +215,27 @@ class _Wire(httpx.BaseTransport):
         self._idle: list[_Connection] = []
         self._closed = False
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        call: Call = request.extensions["call"]
-        to = request.url
-        url = httpcore.URL(scheme=to.raw_scheme, host=to.raw_host, port=to.port, target=to.raw_path)
+    def answer(self, request: Request, call: Call, most: int) -> Answer:
+        """One request over a connection of its own. Raises Broken and errors of httpcore."""
+        url, head = _head(request.method, request.url, tuple(request.headers.items()))
+        body, size = request.body or b"", []
+        if request.body is not None or request.method in _WITH_BODY:
+            size = [(b"Content-Length", str(len(body)).encode())]
         connection = self._take(url.origin) or self._open(url.origin, call)
         connection.line.begin(call)
-        answer = connection.handle_request(
-            httpcore.Request(request.method, url, headers=request.headers.raw, content=request.read())
-        )
-        stream = _Body(answer, partial(self._give_back, connection))
-        headers = httpx.Headers(answer.headers)
+        try:
+            response = connection.handle_request(
+                httpcore.Request(request.method, url, headers=[*head, *size], content=body)
+            )
+            try:
+                whole = _whole(response.iter_stream(), most)
+            finally:
+                response.close()  # leaves the connection idle after a whole answer, else closed
+        finally:
+            self._give_back(connection)
+        headers = _joined(response.headers)
         packed = headers.pop("content-encoding", "").strip().lower().removeprefix("identity")
-        return httpx.Response(answer.status, headers=headers, stream=stream, extensions={"packed": packed})
+        return Answer(response.status, headers, _unpacked(whole, packed, most) if packed else whole)
 
     def _take(self, origin: httpcore.Origin) -> _Connection | None:
         while True:
@@ -299,35 +309,28 @@ class _Stream(httpcore.NetworkStream):
         return self._line.has_news() if info == "is_readable" else None
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, answer: httpcore.Response, give_back: Callable[[], None]) -> None:
-        self._answer = answer
-        self._give_back = give_back
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._answer.iter_stream()
-
-    def close(self) -> None:
-        self._answer.close()  # leaves its connection idle after a whole answer, else closed
-        self._give_back()
-
-
-class _Double(httpx.BaseTransport):
+class _Double:
     """A test's transport, asked and counted as the wire is."""
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        call: Call = request.extensions["call"]
+    def answer(self, request: Request, call: Call, most: int) -> Answer:
+        prepared = _prepared(request)
         call.ask()
         call.remaining_s()
         call.has_left = True
         try:
-            return self._inner.handle_request(request)
+            response = self._inner.handle_request(prepared)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
             call.has_left = False
             raise
+        try:
+            return Answer(
+                response.status_code, dict(response.headers.items()), _whole(response.iter_bytes(), most)
+            )
+        finally:
+            response.close()
 
     def close(self) -> None:
         self._inner.close()
