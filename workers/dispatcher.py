@@ -20,11 +20,13 @@ log = structlog.get_logger(__name__)
 AHEAD_S = 0.05
 """How long before its time a lane is called for a thread of ours that has nothing to do, with those that are due in
 another such while: the task is there when the time has come. What is aboard is decided then."""
+AWAY_S = 0.5
+"""When to look again if it could not be looked."""
 STARVED_S = 0.1
 """When to look again for a slot that somebody else has freed; who frees one here is told at once."""
 MOST_WRITTEN = 1000
 """Tickets taken off the finish list by one look."""
-NAP_S = 0.5
+NAP_S = 1.0
 """Longest sleep: a lane that was made due by a producer, or left by a worker that is gone, is seen after it at last."""
 
 
@@ -121,11 +123,11 @@ class Dispatcher:
                 wait = self.step()
             except (redis.RedisError, OperationalError) as exc:
                 log.warning("dispatcher cannot reach redis", error=type(exc).__name__)
-                wait = NAP_S
+                wait = AWAY_S
             except Exception as exc:  # noqa: BLE001
                 # Whatever it was, lanes must go on being called; its text may hold data, so only its kind is said.
                 log.error("dispatcher failed", error=type(exc).__name__)
-                wait = NAP_S
+                wait = AWAY_S
             self._sleep(wait)
 
     def _sleep(self, wait_s: float) -> None:

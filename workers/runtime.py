@@ -186,7 +186,7 @@ def build_engine(
 
     Raises SettingsError if a key cannot be read, or numbers are hidden with another.
     """
-    lanes = Lanes.of(settings)
+    lanes = Lanes.of(settings, kept=True)
     key = hash_key(settings, lanes)
     lanes.vault.take_part(lanes.client, lanes.key("clock"))
     keys = {name: resolve_key(account, os.environ) for name, account in settings.accounts.items()}

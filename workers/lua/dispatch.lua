@@ -12,9 +12,10 @@
 -- Lanes that rest are looked at by who left them (dispatcher.py); the caller sees to accounts that admit no more now.
 local most, claims, threads, ahead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local LATER = 3600000            -- nothing is put off by more than this
+local NAP = 1000                 -- the longest a caller that was not told more is to sleep
 local SAID = 50                  -- changes said at once
 local calls, overdue, finish = {}, {}, {}
-local wait = 500
+local wait = NAP
 
 -- The changes that nobody has said yet; that the quiet time is over is noticed here.
 local function unsaid()
@@ -51,7 +52,7 @@ if claims > 0 then
   if #finish == 0 then finish = redis.call('ZRANGEBYSCORE', P .. ':finish', now + LATER, '+inf', 'LIMIT', 0, claims) end
   for _, id in ipairs(finish) do redis.call('ZADD', P .. ':finish', now + CALL_MS, id) end
 end
-if now < quiet then return { math.min(quiet - now, 500), calls, overdue, finish, 0, changes } end
+if now < quiet then return { math.min(quiet - now, NAP), calls, overdue, finish, 0, changes } end
 
 -- A called ticket that did not come in time. In vain only if a later call has come since: the queue is FIFO.
 local function call_again(lane, l)

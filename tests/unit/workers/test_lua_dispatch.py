@@ -15,7 +15,7 @@ def kit() -> Kit:
 
 
 def test_it_says_when_to_look_again_at_an_account_that_admits_no_more(kit: Kit) -> None:
-    assert kit.dispatch().wait_ms == 500
+    assert kit.dispatch().wait_ms == 1000
     kit.client.hset("P:acct:acme", "gcra", "300.000:0.000")
     kit.submit("t1", lane="leads/a/b/1", may_call=False)
     kit.submit("t2", lane="leads/a/b/2", may_call=False)
