@@ -12,7 +12,7 @@ from leadlane.schemas.errors import WrongUse, did_you_mean
 from leadlane.schemas.settings import Settings
 from leadlane.tasks import make_worker_app
 from leadlane.workers.celery_app import QUEUES
-from leadlane.workers.control_line import RESERVED
+from leadlane.workers.queue_channels import added
 
 
 def run(
@@ -28,7 +28,7 @@ def run(
 
     Args:
         settings: accounts with their keys, URLs.
-        concurrency: calls in flight at once, threads; those for commands come on top, if it serves others too.
+        concurrency: calls in flight at once, threads; those for intake and for commands come on top.
         queues: what it serves, in the order of ``QUEUES``; ``control`` alone makes a control worker.
         name: first part of its node name, ``NAME@host``.
         loglevel: of Celery and ours.
@@ -40,7 +40,7 @@ def run(
         raise WrongUse(f"queues: '{unknown[0]}' is none of ours; {did_you_mean(unknown[0], QUEUES)}")
     app = make_worker_app(settings)
     app.heartbeat = heartbeat
-    threads = concurrency + (RESERVED if concurrency > 1 and {"control"} < set(queues) else 0)
+    threads = concurrency + (added(queues) if concurrency > 1 else 0)
     # What `celery worker` does too, without its command line, which loads all of Celery's commands and Flower.
     # Gossip and mingle cost every worker a message from every other; nothing here needs them.
     worker = app.Worker(

@@ -10,8 +10,8 @@ from functools import cache
 from leadlane.schemas.settings import Settings, load_settings
 from leadlane.tasks import agents, campaigns, leads, lookups, maintenance, suppress
 from leadlane.workers.celery_app import make_app
-from leadlane.workers.control_line import ControlLine
 from leadlane.workers.loopback import LoopbackStep
+from leadlane.workers.queue_channels import QueueChannels
 from leadlane.workers.runtime import LaneStep, WorkerApp
 from leadlane.workers.telling import Telling
 
@@ -21,7 +21,7 @@ def make_worker_app(settings: Settings) -> WorkerApp:
     app = make_app(settings, app_cls=WorkerApp)
     app.leadlane = settings
     app.steps["worker"].add(LaneStep)
-    app.steps["consumer"].update((ControlLine, LoopbackStep, Telling))
+    app.steps["consumer"].update((QueueChannels, LoopbackStep, Telling))
     kinds = (leads, campaigns, agents, lookups, suppress, maintenance)
     for task in (task for kind in kinds for task in kind.TASKS):
         task.register(app)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -22,7 +20,6 @@ from leadlane.schemas.settings import Settings, resolve_key
 from leadlane.workers import calling, finishing, leaving, revoking
 from leadlane.workers.accounts import publish_facts, take_up
 from leadlane.workers.connection import reach_at_once
-from leadlane.workers.control_line import RESERVED
 from leadlane.workers.counting import count_once
 from leadlane.workers.dispatcher import Dispatcher
 from leadlane.workers.engine import Engine
@@ -33,16 +30,14 @@ from leadlane.workers.keeper import Keeper
 from leadlane.workers.lanes import Call, Lanes, Row
 from leadlane.workers.lead_ids import LeadIds
 from leadlane.workers.loopback import Loopback
+from leadlane.workers.memory import settle_down
 from leadlane.workers.optouts import OptOuts
 from leadlane.workers.pulse import ROUND_S, Pulse, all_stuck, answers
+from leadlane.workers.queue_channels import but_for_commands, slots
 from leadlane.workers.transport import Transport
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""As /usr/include/malloc.h has them."""
-KEPT_BYTES = 16 << 20
-"""Of freed memory, before any goes back to the system."""
 START_LOOK_S = 1.0
 """How often a worker that cannot start yet tries again."""
 
@@ -74,12 +69,12 @@ class LaneStep(bootsteps.StartStopStep):
         """Make the engine and give it to the app, where tasks find it."""
         app: WorkerApp = parent.app
         app.stopping = stopping = threading.Event()
-        app.loopback = Loopback(slots(parent))
+        app.loopback = Loopback(slots(*shape(parent)))
         app.engine, self.dispatcher = once_redis_answers(
             lambda: build_engine(
                 app,
                 app.leadlane,
-                slots=slots(parent),
+                slots=slots(*shape(parent)),
                 stopping=stopping.is_set,
                 hostname=parent.hostname,
                 loopback=app.loopback,
@@ -96,7 +91,7 @@ class LaneStep(bootsteps.StartStopStep):
             pulse = Pulse(app.heartbeat, keeps=lambda: keeper.lives, broker_answers=lambda: answers(broker))
 
             def comes_round() -> None:
-                if not all_stuck(state.active_requests, parent.concurrency - reserved(parent), time.time()):
+                if not all_stuck(state.active_requests, but_for_commands(*shape(parent)), time.time()):
                     pulse.came_round()
 
             # Celery's own timer: its entries run in the consumer's loop, between messages, and nowhere else.
@@ -140,37 +135,9 @@ def once_redis_answers(act: Callable[[], T], *, sleep: Callable[[float], None] =
         sleep(START_LOOK_S)
 
 
-def settle_down() -> None:
-    """Spare Python's collector what is here to stay: the modules. It would look at them all every few turns.
-
-    Leads come in lists of a thousand, so it also comes round less often. And a call's few hundred kilobytes are kept
-    when it is over: glibc would give them back to the system, and get them again page by page for the next one.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
-    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # glibc's alone
-        mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
-        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-
-
-def slots(parent: Any) -> dict[str, int]:
-    """Calls of each queue this worker can work on at once; one slot is kept for intake, some for control."""
-    consumed = set(parent.app.amqp.queues.consume_from)
-    threads, kept = max(parent.concurrency or 1, 1), reserved(parent)
-    return {
-        "turns": max(threads - kept - len(consumed & {"intake"}), 1) if "turns" in consumed else 0,
-        "control": max(threads if consumed == {"control"} else kept, 1) if "control" in consumed else 0,
-    }
-
-
-def reserved(parent: Any) -> int:
-    """Threads of this worker that only commands may use."""
-    return (
-        RESERVED
-        if parent.concurrency > RESERVED and {"control"} < set(parent.app.amqp.queues.consume_from)
-        else 0
-    )
+def shape(parent: Any) -> tuple[int, Collection[str]]:
+    """Threads of a worker and the queues that it reads."""
+    return max(parent.concurrency or 1, 1), parent.app.amqp.queues.consume_from
 
 
 def build_engine(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from leadlane.workers.memory import settle_down
+
 from .protocol import LineProtocol
 from .sandbox import Sandbox
 from .settings import SandboxSettings
@@ -50,6 +52,7 @@ def run(
         )
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
+        settle_down()
         _Server(config, (lambda: on_ready(url)) if on_ready else lambda: None).run([listener])
 
 

@@ -5,7 +5,7 @@ Where they are silent the stricter reading holds: a client that passes here pass
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import orjson
@@ -218,7 +218,8 @@ class Voiso(Api):
                 words.append(problem)
         if errors:
             return _invalid(errors)
-        return [(lead["phone_number"], lead if self.settings.keep_fields else {}) for lead in leads]
+        numbers = [lead["phone_number"] for lead in leads]
+        return list(zip(numbers, leads if self.settings.keep_fields else repeat({}), strict=False))
 
     def _poisonous(self, leads: list[Any]) -> Iterator[tuple[int, str, str]]:
         """What Voiso has against leads that its documents allow: whatever the settings say."""

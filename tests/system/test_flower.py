@@ -11,9 +11,10 @@ from celery import Celery
 from leadlane.ops.embedded import free_port
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.schemas.settings import Settings
+from leadlane.workers.celery_app import QUEUES
 from leadlane.workers.connection import connect
-from leadlane.workers.control_line import RESERVED
 from leadlane.workers.lanes import Lanes
+from leadlane.workers.queue_channels import added
 from tests.guarded import make_redis
 from tests.system.conftest import Program, Town, until
 from tests.system.judge import batches, calls, leads
@@ -125,4 +126,4 @@ def test_the_queues_and_the_worker_are_shown(page: Page) -> None:
     assert {queue["name"] for queue in lengths} == {"control", "turns", "intake", "celery"}
     [worker] = page.get("workers?refresh=1").values()
     assert IMPORT in worker["registered"]
-    assert worker["stats"]["pool"]["max-concurrency"] == 8 + RESERVED
+    assert worker["stats"]["pool"]["max-concurrency"] == 8 + added(QUEUES)
