@@ -61,4 +61,5 @@ $(READY): pyproject.toml
 	@"$(PYTHON)" -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --quiet --upgrade "pip>=25.1"  # the first with --group
 	@$(BIN)/python -m pip install --quiet --quiet --editable ".[local]" --group dev
+	@$(BIN)/python -m compileall -q leadlane ops schemas tasks workers tests  # as an installed wheel is
 	@touch $@

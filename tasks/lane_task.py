@@ -98,7 +98,7 @@ class LaneTask(SafeTask):
         except turn.BrokenOffError:
             raise Reject("the turn broke off", requeue=True) from None
         if end.verdict == "parked":
-            self.engine.wake(0.0)
+            self.engine.wake(0.0, True)
             raise Retry("parked")
         if end.verdict == "elsewhere":
             raise Ignore

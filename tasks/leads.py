@@ -68,11 +68,11 @@ def store(self: LaneTask, operation: str, command: LeadCommand) -> None:
         )
         if opt_out := intake.opt_out(draft, ticket):
             engine.jobs.enter(opt_out, may_call=False)
-            engine.wake(0.0)
+            engine.wake(0.0, True)
         engine.lanes.submit(ticket, may_call=False)
     engine.jobs.note_uncarried(job, intake.uncarried)
     if len(drafts) > 1:
-        engine.wake(0.0)  # one batch alone tries its turn itself
+        engine.wake(0.0, True)  # one batch alone tries its turn itself
 
 
 def import_leads(self: LaneTask, /, *_: object, **kwargs: object) -> Mapping[str, object]:

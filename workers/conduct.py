@@ -224,10 +224,10 @@ class Conduct(ABC):
             return self.engine.lanes.leave(document)
 
         left = self.engine.patiently(leave)
-        self.engine.turn_left()
-        if left.call:
+        if not self.engine.turn_left(left.call) and left.call:
             self.engine.publish(left.call)
-        self.engine.wake(max(self.rest(verdict, began, time.monotonic())[0], 0.0))
+        in_s = max(self.rest(verdict, began, time.monotonic())[0], 0.0)
+        self.engine.wake(in_s, left.call is None)
         return left
 
     def say(self, verdict: Verdict, left: Left) -> None:

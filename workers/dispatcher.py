@@ -82,12 +82,12 @@ class Dispatcher:
         else:
             self._written.extend(tickets)
 
-    def wake(self, in_s: float = 0.0) -> None:
+    def wake(self, in_s: float = 0.0, frees: bool = True) -> None:
         """Look in so many seconds: a turn has ended here, and its lane is due then.
 
-        A dispatcher that had something due which nobody had a slot for looks at once: one is free now.
+        A dispatcher that had something due which nobody had a slot for looks at once, if the end ``frees`` one.
         """
-        moment = time.monotonic() + (0.0 if self._starved else max(in_s - AHEAD_S, 0.0))
+        moment = time.monotonic() + (0.0 if self._starved and frees else max(in_s - AHEAD_S, 0.0))
         with self._lock:
             heapq.heappush(self._lanes, moment)
             if moment >= self._sleeps_until:

@@ -62,8 +62,8 @@ class Engine:
     keys: Mapping[str, str]
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]], str], None]
-    wake: Callable[[float], None] = lambda _in_s: None
-    turn_left: Callable[[], None] = lambda: None
+    wake: Callable[[float, bool], None] = lambda _in_s, _frees: None
+    turn_left: Callable[[Call | None], bool] = lambda _next: False
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False

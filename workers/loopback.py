@@ -49,22 +49,38 @@ class Loopback:
     def take(self, call: Call) -> bool:
         """Take the call if a thread is free for it; else it is to be published."""
         with self._lock:
-            if call.signature or self.free(call.queue) <= 0:
+            if not self._has_place(call):
                 return False
-            self._calls.append((call, time.monotonic() + call.early_ms / 1000 if call.early_ms else 0.0))
+            self._put(call)
         self._ring()
         return True
 
+    def turn_left(self, call: Call | None) -> bool:
+        """The turn of this thread has left its lane: what is still to be done is short, the thread counts as free.
+
+        A call that its leaving brought gets the place of this thread before anybody else does: whether it was taken.
+        """
+        with self._lock:
+            self._leaving.add(threading.get_ident())
+            if call is None or not self._has_place(call):
+                return False
+            self._put(call)
+        self._ring()
+        return True
+
+    def _has_place(self, call: Call) -> bool:
+        return not call.signature and self.free(call.queue) > 0
+
+    def _put(self, call: Call) -> None:
+        self._calls.append((call, time.monotonic() + call.early_ms / 1000 if call.early_ms else 0.0))
+
     def free(self, queue: str) -> int:
         """Threads that could work on a call from this queue now."""
-        if self._handle is None:
-            return 0
-        busy = len(state.reserved_requests) + len(self._calls) - len(self._leaving)
-        return max(self._slots[queue] - busy, 0)
+        return 0 if self._handle is None else max(self._slots[queue] - self.busy(), 0)
 
-    def turn_left(self) -> None:
-        """The turn of this thread has left its lane: what is still to be done is short, the thread counts as free."""
-        self._leaving.add(threading.get_ident())
+    def busy(self) -> int:
+        """Threads at work, or about to be; those whose turn has left its lane are as good as free."""
+        return len(state.reserved_requests) + len(self._calls) - len(self._leaving)
 
     def task_ended(self, **_: object) -> None:
         """The task of this thread is over, for `celery.signals.task_postrun`."""

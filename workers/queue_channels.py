@@ -11,7 +11,6 @@ from types import MethodType
 from typing import Any
 
 from celery import bootsteps
-from celery.worker import state
 from kombu.common import ignore_errors
 
 FOR_INTAKE, FOR_CONTROL = 1, 2
@@ -62,14 +61,14 @@ class QueueChannels(bootsteps.StartStopStep):
         """Called at every connection, before anything is consumed."""
         queues, threads = parent.app.amqp.queues.consume_from, parent.pool.num_processes
         stay = but_for_commands(threads, queues)
-        _bound(parent.task_consumer.channel.qos, stay)
+        _bound(parent, parent.task_consumer.channel.qos, stay)
         for queue, bound in bounds(threads, queues).items():
             if bound != stay:
                 self._move(parent, queues[queue], bound)
 
     def _move(self, parent: Any, queue: Any, bound: int) -> None:
         channel = parent.connection.channel()
-        _bound(channel.qos, bound)
+        _bound(parent, channel.qos, bound)
         consumer = parent.app.amqp.TaskConsumer(
             channel, queues=[queue], on_decode_error=parent.on_decode_error
         )
@@ -92,11 +91,11 @@ class QueueChannels(bootsteps.StartStopStep):
         self.consumers = []
 
 
-def _bound(qos: Any, threads: int) -> None:
+def _bound(parent: Any, qos: Any, threads: int) -> None:
     """Let this channel take messages while fewer threads than these are in use (`worker_disable_prefetch`)."""
-    allowed = qos.can_consume
+    allowed, busy = qos.can_consume, parent.app.loopback.busy
 
     def can_consume(_: Any) -> bool:
-        return len(state.reserved_requests) < threads and bool(allowed())
+        return bool(busy() < threads and allowed())
 
     qos.can_consume = MethodType(can_consume, qos)

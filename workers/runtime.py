@@ -196,7 +196,7 @@ def build_engine(
         publish=publish,
         finish=finish_riders,
         wake=dispatcher.wake,
-        turn_left=loopback.turn_left if loopback else lambda: None,
+        turn_left=loopback.turn_left if loopback else lambda _next: False,
         stopping=stopping,
     )
     return engine, dispatcher

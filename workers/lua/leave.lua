@@ -8,7 +8,7 @@
 --   unsure_ms   from now until which the command of this turn may still run, if its answer was lost,
 --   account     {acct, op, signal: ok|throttled|failed|hold|hold_op|none, reason, began_ms (ago), wait_ms (Retry-After
 --               or absent), base_ms, cap_ms, dice (0..1), fails (failures in a row that open the breaker)},
---   may_call    true if the caller publishes the next call,
+--   may_call    true if the caller publishes the next call, of this lane or, if that rests, of another,
 --   listed      true if the holder's result is written from the finish list, as a rider's is,
 --   replay      true if this was said before, to a server that may have forgotten it,
 --   worker, calls  whose turn it was, and the calls made in it, each as `note` in lane.lua takes it,
@@ -20,6 +20,7 @@
 -- Returns {'left', call row or false, 1 if the holder's result is complete, 0 if pieces of it are on their way},
 -- also if this turn has left already and the reply was lost (then without a call row),
 -- or {'stale', false, 0}: the turn was lost before; only outcomes that were still missing have been recorded.
+local WAITED_MS = 500
 even_if_full()
 local doc = cjson.decode(ARGV[1])
 local lane, token, a = doc.lane, doc.token, doc.account
@@ -65,7 +66,7 @@ local function cool(key, level_field, state)
 end
 
 -- A turn was one leads call that the dialer took: how long it was, with what goes round it, is the account's pace.
-local l = get(lane_key(lane), 'token', 'acct', 'hold', 'began', 'one_by_one')
+local l = get(lane_key(lane), 'token', 'acct', 'hold', 'began', 'one_by_one', 'group')
 local first = doc.calls and doc.calls[1]
 local tells_pace = first and string.sub(first.answer, 1, 1) == '2' and l.one_by_one ~= '1' and not doc.replay
   and string.sub(lane, 1, 6) == 'leads/'
@@ -136,4 +137,30 @@ if doc.hold and not l.hold then hold_lane(lane, l.acct, doc.hold) end
 set_idle(lane)
 rescore(lane)
 rescore_account(l.acct)
-return { 'left', doc.may_call and try_call(lane) or false, whole and 1 or 0 }
+
+-- A call that waits in the broker although threads are free now and then: each found its next turn without the broker.
+local function call_that_waits()
+  local id = redis.call('ZRANGE', P .. ':calls:turns', 0, 0)[1]
+  local t = get(ticket_key(id or ''), 'lane', 'acct', 'sig')
+  if not t.lane or t.sig then return nil end
+  local of = get(lane_key(t.lane), 'state', 'ticket', 'group', 'until')
+  if of.state ~= 'called' or of.ticket ~= id or num(of['until']) - CALL_MS > now - WAITED_MS then return nil end
+  return call_anew(t.lane, id, t.acct, of.group)
+end
+
+-- The first lane that is due, of each account in turn.
+local function call_due()
+  local accounts = redis.call('ZCOUNT', P .. ':accounts', '-inf', now)
+  local which = accounts > 0 and num(redis.call('GET', P .. ':callno:turns')) % accounts
+  local acct = which and redis.call('ZRANGE', P .. ':accounts', which, which)[1]
+  if not acct or redis.call('ZCOUNT', due_key(acct, 'control'), '-inf', now) > 0 then return nil end
+  local first = redis.call('ZRANGEBYSCORE', due_key(acct, 'leads'), '-inf', now, 'LIMIT', 0, 1)[1]
+  return first and (try_call(first))
+end
+
+-- A thread that was at work on leads is free: it gets a turn of another lane before any dispatcher looks.
+local function call_next()
+  if l.group ~= 'leads' or now < quiet then return nil end
+  return call_that_waits() or call_due()
+end
+return { 'left', doc.may_call and (try_call(lane) or call_next()) or false, whole and 1 or 0 }

@@ -1,5 +1,5 @@
 -- recall.lua: repeat a call whose message is gone: the queue was seen empty and the ticket has not come.
--- needs: tickets, calling
+-- needs: calling
 -- KEYS[1]  prefix (see lane.lua)
 -- ARGV[1]  lane
 -- ARGV[2]  number of the overdue call
@@ -9,5 +9,4 @@ local l = get(lane_key(lane), 'state', 'ticket', 'group')
 if l.state ~= 'called' then return false end
 local t = get(ticket_key(l.ticket), 'call', 'acct')
 if t.call ~= ARGV[2] then return false end
-uncall(l.ticket, t.acct, l.group)
-return mark_called(lane, l.ticket, t.acct, l.group)
+return call_anew(lane, l.ticket, t.acct, l.group)

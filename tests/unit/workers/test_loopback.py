@@ -89,11 +89,33 @@ def test_threads_that_work_on_messages_are_not_free(loopback: Loopback) -> None:
 def test_a_thread_whose_turn_has_left_counts_as_free_until_its_task_is_over(
     loopback: Loopback, busy: Request
 ) -> None:
-    loopback.turn_left()
+    loopback.turn_left(None)
     assert [loopback.take(a_call()) for _ in range(3)] == [True, True, False]
     state.reserved_requests.discard(busy)
     loopback.task_ended()
     assert not loopback.take(a_call())
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_call_that_leaving_brought_gets_the_place_of_its_thread(
+    loopback: Loopback, hub: Hub, taken: list[Message]
+) -> None:
+    assert loopback.take(a_call())
+    assert loopback.free("turns") == 0
+    assert loopback.turn_left(a_call())
+    assert loopback.free("turns") == 0
+    hub.look()
+    assert len(taken) == 2
+
+
+@pytest.mark.usefixtures("busy")
+def test_where_more_is_at_work_than_should_be_it_gets_none(loopback: Loopback) -> None:
+    extra = [Request(), Request()]
+    state.reserved_requests.update(extra)
+    try:
+        assert not loopback.turn_left(a_call())
+    finally:
+        state.reserved_requests.difference_update(extra)
 
 
 @pytest.mark.parametrize("call", [a_call(signature='{"task": "x"}'), a_call(queue="control")])

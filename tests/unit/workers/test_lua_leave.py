@@ -313,3 +313,67 @@ class TestAccount:
         kit.submit("o1", lane="other", may_call=False)
         kit.pass_ms(GAP)
         assert kit.called() == ["o1"]
+
+
+class TestTheNextTurnOfAThread:
+    """What the thread of a turn that has left gets, while other lanes wait."""
+
+    DONE = (move("t1"), move("t2"))
+
+    def test_it_is_that_of_the_first_lane_that_is_due(self, kit: Kit) -> None:
+        for name, lane in (("o1", "other"), ("p1", "third")):
+            kit.submit(name, lane=lane, may_call=False)
+            kit.pass_ms(1)
+        call = kit.leave(*self.DONE).call
+        assert call is not None
+        assert (call.ticket, call.early_ms) == ("o1", 0)
+        assert kit.lane("other")["state"] == "called"
+        assert kit.called() == ["p1"]
+
+    def test_each_account_comes_in_turn(self, kit: Kit) -> None:
+        for n in range(4):
+            kit.submit(f"a{n}", lane=f"acme{n}", may_call=False)
+            kit.submit(f"s{n}", lane=f"slow{n}", account="slow", may_call=False)
+        call = kit.leave(*self.DONE).call
+        assert call is not None
+        called = [call.account]
+        for n in range(2, 5):
+            kit.granted(call.ticket, f"k{n}", number=call.number)
+            call = kit.leave(
+                move(call.ticket), token=f"k{n}", lane=f"{call.account}{call.ticket[1]}", account=call.account
+            ).call
+            assert call is not None
+            called.append(call.account)
+        assert sorted(called) == ["acme", "acme", "slow", "slow"]
+
+    def test_there_is_none_before_a_command_of_the_account(self, kit: Kit) -> None:
+        kit.submit("o1", lane="other", may_call=False)
+        kit.submit("c1", lane="state", group="control", operation="stop", may_call=False)
+        assert kit.leave(*self.DONE).call is None
+
+    def test_there_is_none_for_whom_nothing_may_be_called(self, kit: Kit) -> None:
+        kit.submit("o1", lane="other", may_call=False)
+        assert kit.leave(*self.DONE, may_call=False).call is None
+
+    def test_a_call_that_waits_in_the_broker_comes_first(self, kit: Kit) -> None:
+        first = kit.submit("o1", lane="other")
+        assert first is not None
+        kit.submit("p1", lane="third", may_call=False)
+        kit.pass_ms(501)
+        call = kit.leave(*self.DONE).call
+        assert call is not None
+        assert call.ticket == "o1"
+        assert call.number > first.number
+        assert kit.granted("o1", "k2", number=call.number) == ["o1"]
+        assert kit.enter("o1", "k3", number=first.number).verdict == "elsewhere"
+
+    @pytest.mark.parametrize(("ms", "more"), [(400, {}), (501, {"signature": '{"task": "x"}'})])
+    def test_not_so_one_that_has_just_been_made_or_that_only_the_broker_can_bring(
+        self, kit: Kit, ms: int, more: dict[str, str]
+    ) -> None:
+        kit.submit("o1", lane="other", **more)
+        kit.submit("p1", lane="third", may_call=False)
+        kit.pass_ms(ms)
+        call = kit.leave(*self.DONE).call
+        assert call is not None
+        assert call.ticket == "p1"

@@ -20,6 +20,12 @@ local function mark_called(lane, id, acct, group, early)
   return call_row(id, queue, number, early)
 end
 
+-- The ticket is called once more: its message is gone, or waits where no thread is free.
+local function call_anew(lane, id, acct, group)
+  uncall(id, acct, group)
+  return mark_called(lane, id, acct, group)
+end
+
 -- The called ticket goes back to waiting; the lane is free again.
 local function take_back_call(lane, id, acct, group)
   uncall(id, acct, group)
