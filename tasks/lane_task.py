@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import structlog
 from celery import Signature, states
@@ -77,6 +77,11 @@ class LaneTask(SafeTask):
             log.error("task refused, its id was used before for something else", task=self.name)
             raise Reject("its id was used before for something else", requeue=False)
 
+    def park(self) -> NoReturn:
+        """Leave the ticket to its lane, which calls it when its turn has come. Raises Retry."""
+        self.engine.wake(0.0, True)
+        raise Retry("parked")
+
     def take_turn(self, ticket: str, *, account: str, operation: str) -> Mapping[str, object]:
         """The result of the ticket, if its turn is granted and ends it, or if it has one already.
 
@@ -98,8 +103,7 @@ class LaneTask(SafeTask):
         except turn.BrokenOffError:
             raise Reject("the turn broke off", requeue=True) from None
         if end.verdict == "parked":
-            self.engine.wake(0.0, True)
-            raise Retry("parked")
+            self.park()
         if end.verdict == "elsewhere":
             raise Ignore
         if end.verdict == "unknown":

@@ -21,13 +21,16 @@ def push(self: LaneTask, operation: str, kwargs: Mapping[str, Any]) -> Mapping[s
     command = load_lead_command(kwargs)
     ticket = self.ticket_of(command.batch)
     if command.leads is not None:
-        if stored := self.engine.patiently(lambda: self.engine.jobs.ticket(ticket)):
+        stored = self.engine.patiently(lambda: self.engine.jobs.ticket(ticket))
+        if stored:
             self.same_as(stored)
         else:
             self.not_for_ever()
             self.engine.patiently(lambda: store(self, operation, command))
         # Also when it comes again: the worker may have died between the two.
         self.engine.patiently(lambda: self.engine.lanes.seal(command.job or ticket))
+        if not stored and not self.engine.has_place():
+            self.park()  # this thread is for intake
     return self.take_turn(ticket, account=command.campaign.account, operation=operation)
 
 

@@ -63,6 +63,7 @@ class Engine:
     publish: Callable[[Call], None]
     finish: Callable[[Sequence[tuple[Row, Mapping[str, object] | None]], str], None]
     wake: Callable[[float, bool], None] = lambda _in_s, _frees: None
+    has_place: Callable[[], bool] = lambda: True
     turn_left: Callable[[Call | None], bool] = lambda _next: False
     dice: Callable[[], float] = random.random
     sleep: Callable[[float], None] = time.sleep

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import redis
 
+from leadlane.schemas.redis_urls import is_sentinels
 from leadlane.schemas.settings import Settings
 from leadlane.workers.changes import Change
 from leadlane.workers.connection import connect, lua
@@ -211,6 +212,8 @@ class Lanes:
     def of(cls, settings: Settings, *, kept: bool = False) -> Lanes:
         """The lanes that the settings name, not asked for anything yet; raises SettingsError for a payload key."""
         vault = Vault.of(settings)
+        # A connection that breaks and is kept connects to where it was: behind sentinels that may be the wrong server.
+        kept = kept and not is_sentinels(settings.redis_url)
         return cls(connect(settings), settings.key_prefix, vault, kept=kept)
 
     def _run(self, script: str, *args: str | bytes | float) -> Any:

@@ -40,6 +40,8 @@ class Loopback:
         self._slots = slots
         self._calls: deque[tuple[Call, float]] = deque()
         self._leaving: set[int] = set()
+        self._late: deque[tuple[Message, Callable[[Message], object]]] = deque()
+        self._handing = 0
         self._lock = threading.Lock()
         self._handle: Callable[[Message], object] | None = None
         self._awake, self._wake = os.pipe()
@@ -49,7 +51,7 @@ class Loopback:
     def take(self, call: Call) -> bool:
         """Take the call if a thread is free for it; else it is to be published."""
         with self._lock:
-            if not self._has_place(call):
+            if not self._fits(call):
                 return False
             self._put(call)
         self._ring()
@@ -62,13 +64,17 @@ class Loopback:
         """
         with self._lock:
             self._leaving.add(threading.get_ident())
-            if call is None or not self._has_place(call):
+            if call is None or not self._fits(call):
                 return False
             self._put(call)
         self._ring()
         return True
 
-    def _has_place(self, call: Call) -> bool:
+    def has_place(self) -> bool:
+        """Whether the task of this thread is one of as many as calls may be made at once."""
+        return self.busy() <= self._slots["turns"]
+
+    def _fits(self, call: Call) -> bool:
         return not call.signature and self.free(call.queue) > 0
 
     def _put(self, call: Call) -> None:
@@ -80,11 +86,25 @@ class Loopback:
 
     def busy(self) -> int:
         """Threads at work, or about to be; those whose turn has left its lane are as good as free."""
-        return len(state.reserved_requests) + len(self._calls) - len(self._leaving)
+        return len(state.reserved_requests) + len(self._calls) + self._handing - len(self._leaving)
 
     def task_ended(self, **_: object) -> None:
         """The task of this thread is over, for `celery.signals.task_postrun`."""
         self._leaving.discard(threading.get_ident())
+        if self._late:
+            self._ring()
+
+    def arrived(self, message: Message, handle: Callable[[Message], object]) -> None:
+        """Hand a broker's message for a turn to Celery, as soon as a thread is free for it.
+
+        One is at once, but when its thread was given away while the message, that had been asked for, was on its way.
+        """
+        with self._lock:
+            if self.busy() >= self._slots["turns"]:
+                self._late.append((message, handle))
+                return
+            self._handing += 1
+        self._hand(message, handle)
 
     def attach(self, hub: Any, handle: Callable[[Message], object]) -> None:
         """From now on Celery's loop hands calls to ``handle``, which is what it calls with a broker's messages."""
@@ -96,6 +116,7 @@ class Loopback:
         with self._lock:
             self._handle = None
             self._calls.clear()
+            self._late.clear()
         hub.remove_reader(self._awake)
 
     def _ring(self) -> None:
@@ -106,8 +127,25 @@ class Loopback:
 
     def _come(self) -> None:
         os.read(self._awake, 1024)
-        while self._calls and (handle := self._handle):
-            handle(_message(*self._calls.popleft()))
+        while next_ := self._next():
+            self._hand(*next_)
+
+    def _next(self) -> tuple[Message, Callable[[Message], object]] | None:
+        with self._lock:
+            if self._calls and self._handle:
+                self._handing += 1
+                return _message(*self._calls.popleft()), self._handle
+            if self._late and self.busy() < self._slots["turns"]:
+                self._handing += 1
+                return self._late.popleft()
+            return None
+
+    def _hand(self, message: Message, handle: Callable[[Message], object]) -> None:
+        try:
+            handle(message)
+        finally:
+            with self._lock:
+                self._handing -= 1  # what it has become is among Celery's requests, or over
 
 
 class LoopbackStep(bootsteps.StartStopStep):

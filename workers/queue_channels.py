@@ -7,6 +7,7 @@ has as many threads as calls may be made at once, all other queues one more, for
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from types import MethodType
 from typing import Any
 
@@ -63,7 +64,7 @@ class QueueChannels(bootsteps.StartStopStep):
         stay = but_for_commands(threads, queues)
         _bound(parent, parent.task_consumer.channel.qos, stay)
         for queue, bound in bounds(threads, queues).items():
-            if bound != stay:
+            if bound != stay or (queue == "turns" and bound < threads):
                 self._move(parent, queues[queue], bound)
 
     def _move(self, parent: Any, queue: Any, bound: int) -> None:
@@ -72,7 +73,9 @@ class QueueChannels(bootsteps.StartStopStep):
         consumer = parent.app.amqp.TaskConsumer(
             channel, queues=[queue], on_decode_error=parent.on_decode_error
         )
-        consumer.on_message = parent.create_task_handler()
+        handle = parent.create_task_handler()
+        arrived = partial(parent.app.loopback.arrived, handle=handle)
+        consumer.on_message = arrived if queue.name == "turns" else handle
         consumer.consume()
         self.consumers.append(consumer)
         # As if it consumed it too, so that `inspect active_queues` and Flower name the queue.

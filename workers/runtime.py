@@ -196,6 +196,7 @@ def build_engine(
         publish=publish,
         finish=finish_riders,
         wake=dispatcher.wake,
+        has_place=loopback.has_place if loopback and slots["turns"] else lambda: True,
         turn_left=loopback.turn_left if loopback else lambda _next: False,
         stopping=stopping,
     )

@@ -118,6 +118,32 @@ def test_where_more_is_at_work_than_should_be_it_gets_none(loopback: Loopback) -
         state.reserved_requests.difference_update(extra)
 
 
+def test_a_message_whose_thread_was_given_away_waits_until_one_is_free(
+    loopback: Loopback, hub: Hub, taken: list[Message], busy: Request
+) -> None:
+    late, of_the_call = Message(b"", channel=None), Request()
+    assert loopback.take(a_call())
+    loopback.arrived(late, taken.append)
+    state.reserved_requests.add(of_the_call)
+    hub.look()
+    assert len(taken) == 1
+    assert late not in taken
+    state.reserved_requests.discard(busy)
+    loopback.task_ended()
+    hub.look()
+    assert taken[1:] == [late]
+    loopback.arrived(late, taken.append)
+    assert taken[2:] == [late]  # at once: none was given away
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_task_beyond_the_calls_that_may_be_made_at_once_has_no_place_for_one(loopback: Loopback) -> None:
+    assert loopback.has_place()
+    extra = [Request(), Request()]
+    state.reserved_requests.update(extra)
+    assert not loopback.has_place()
+
+
 @pytest.mark.parametrize("call", [a_call(signature='{"task": "x"}'), a_call(queue="control")])
 def test_what_others_wait_for_and_queues_that_are_not_served_go_through_the_broker(
     loopback: Loopback, call: Call
