@@ -84,9 +84,13 @@ class Loopback:
         """Threads that could work on a call from this queue now."""
         return 0 if self._handle is None else max(self._slots[queue] - self.busy(), 0)
 
+    def in_use(self) -> int:
+        """Threads at work, or about to be."""
+        return len(state.reserved_requests) + len(self._calls) + self._handing
+
     def busy(self) -> int:
-        """Threads at work, or about to be; those whose turn has left its lane are as good as free."""
-        return len(state.reserved_requests) + len(self._calls) + self._handing - len(self._leaving)
+        """The same without those whose turn has left its lane: they are as good as free."""
+        return self.in_use() - len(self._leaving)
 
     def task_ended(self, **_: object) -> None:
         """The task of this thread is over, for `celery.signals.task_postrun`."""

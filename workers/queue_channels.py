@@ -96,9 +96,9 @@ class QueueChannels(bootsteps.StartStopStep):
 
 def _bound(parent: Any, qos: Any, threads: int) -> None:
     """Let this channel take messages while fewer threads than these are in use (`worker_disable_prefetch`)."""
-    allowed, busy = qos.can_consume, parent.app.loopback.busy
+    allowed, in_use = qos.can_consume, parent.app.loopback.in_use
 
     def can_consume(_: Any) -> bool:
-        return bool(busy() < threads and allowed())
+        return bool(in_use() < threads and allowed())
 
     qos.can_consume = MethodType(can_consume, qos)

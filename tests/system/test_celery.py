@@ -22,7 +22,7 @@ from redis import Redis
 
 from leadlane.ops.sandbox.process import SandboxProcess
 from leadlane.workers.lanes import Lanes
-from leadlane.workers.queue_channels import FOR_INTAKE
+from leadlane.workers.queue_channels import added
 from tests.guarded import make_redis
 from tests.system.conftest import Town, until
 from tests.system.judge import calls, leads, rules_kept, running
@@ -605,7 +605,7 @@ def test_no_message_waits_in_a_worker_and_none_has_an_eta(app: Celery, town: Tow
     assert {told["eta"] for told in seen.values()} == {None}
     assert {told["expires"] for told in called} == {None}
     assert not any("leads" in told["kwargs"] for told in called)
-    assert most <= SLOTS + FOR_INTAKE
+    assert most <= SLOTS + added(OURS)
 
 
 def test_a_called_task_is_the_child_of_no_other(app: Celery, town: Town, lanes: Lanes, campaign: str) -> None:
