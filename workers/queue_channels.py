@@ -42,10 +42,10 @@ def but_for_commands(threads: int, queues: Collection[str]) -> int:
 
 def slots(threads: int, queues: Collection[str]) -> dict[str, int]:
     """Calls of `turns` and of `control` that such a worker can work on at once."""
-    alone = 0 if len(queues) == 1 else but_for_commands(threads, queues)
+    others = 0 if len(queues) == 1 else but_for_commands(threads, queues)
     return {
         "turns": bounds(threads, queues).get("turns", 0),
-        "control": max(threads - alone, 1) if "control" in queues else 0,
+        "control": max(threads - others, 1) if "control" in queues else 0,
     }
 
 

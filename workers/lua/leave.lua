@@ -20,7 +20,7 @@
 -- Returns {'left', call row or false, 1 if the holder's result is complete, 0 if pieces of it are on their way},
 -- also if this turn has left already and the reply was lost (then without a call row),
 -- or {'stale', false, 0}: the turn was lost before; only outcomes that were still missing have been recorded.
-local WAITED_MS = 500
+local WAITED_MS = 500            -- a message that a thread comes for is taken long before
 even_if_full()
 local doc = cjson.decode(ARGV[1])
 local lane, token, a = doc.lane, doc.token, doc.account
